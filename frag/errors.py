@@ -1,0 +1,109 @@
+"""Every error that a user can meet: a stable code, an HTTP status, an exit code, and what to do.
+
+FragError
+├── SettingsError            bad_settings          400   2    a settings file or environment value is wrong
+├── BadRequestError          bad_request           422   2    a request does not fit the API
+├── PayloadTooLargeError     payload_too_large     413   2    a body or frame is over the cap
+├── ModelError               bad_model             500   3    a model file is missing, corrupt or unknown
+├── DocumentError            bad_document          422   4    a document cannot be read
+├── IndexStoreError          bad_index             500   4    a retrieval index cannot be used
+├── AuthenticationError      not_authenticated     401   5    a key, token or signature is missing or wrong
+├── ForbiddenError           not_permitted         403   5    the key is valid and lacks the scope
+├── NotFoundError            not_found             404   2    the named thing does not exist
+│   └── UnknownNodeError     unknown_node          404   2
+├── ConflictError            conflict              409   2    the thing exists already
+├── RateLimitedError         rate_limited          429   6    too many requests
+├── NoNodesError             no_nodes              503   6    nobody is connected who could answer
+├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
+├── UnreachableError         no_connection         502   6    the other side cannot be reached
+└── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
+"""
+
+from typing import Any, ClassVar
+
+
+class FragError(Exception):
+    """Root of the tree. `what` says what is wrong and where, `mend` what to do about it.
+
+    Args:
+        what: What is wrong, with the offending value or place. Never text of a question or document.
+        mend: The action that mends it, in the imperative.
+        details: Extension members of the problem document (JSON types only).
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, mend: str = "", **details: Any) -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.mend}".strip()
+
+
+class SettingsError(FragError):
+    code, http_status, exit_code = "bad_settings", 400, 2
+
+
+class BadRequestError(FragError):
+    code, http_status, exit_code = "bad_request", 422, 2
+
+
+class PayloadTooLargeError(FragError):
+    code, http_status, exit_code = "payload_too_large", 413, 2
+
+
+class ModelError(FragError):
+    code, http_status, exit_code = "bad_model", 500, 3
+
+
+class DocumentError(FragError):
+    code, http_status, exit_code = "bad_document", 422, 4
+
+
+class IndexStoreError(FragError):
+    code, http_status, exit_code = "bad_index", 500, 4
+
+
+class AuthenticationError(FragError):
+    code, http_status, exit_code = "not_authenticated", 401, 5
+
+
+class ForbiddenError(FragError):
+    code, http_status, exit_code = "not_permitted", 403, 5
+
+
+class NotFoundError(FragError):
+    code, http_status, exit_code = "not_found", 404, 2
+
+
+class UnknownNodeError(NotFoundError):
+    code = "unknown_node"
+
+
+class ConflictError(FragError):
+    code, http_status, exit_code = "conflict", 409, 2
+
+
+class RateLimitedError(FragError):
+    code, http_status, exit_code = "rate_limited", 429, 6
+
+
+class NoNodesError(FragError):
+    code, http_status, exit_code = "no_nodes", 503, 6
+
+
+class QuorumError(FragError):
+    code, http_status, exit_code = "quorum_not_met", 503, 6
+
+
+class UnreachableError(FragError):
+    code, http_status, exit_code = "no_connection", 502, 6
+
+
+class ProtocolError(FragError):
+    code, http_status, exit_code = "bad_frame", 400, 7

@@ -1,0 +1,126 @@
+"""The nouns of frag (DESIGN terms): what is ingested, found, generated, released and answered.
+
+All are frozen; `repr` shows sizes, never text, so that no log line can carry a document.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+class AnswerMode(StrEnum):
+    """What happens to a generated text before it leaves its node, weakest protection first."""
+
+    NONE = "none"
+    SCRUB = "scrub"
+
+
+class RetrievalMode(StrEnum):
+    """How passages are looked up inside a node."""
+
+    DENSE = "dense"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One source document. `document_id` is stable over edits; `text` is its whole plain text."""
+
+    document_id: str
+    text: str = field(repr=False)
+    title: str = field(default="", repr=False)
+    num_chars: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_chars", len(self.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """`document.text[start_char:end_char]`, the unit that is embedded and indexed."""
+
+    document_id: str
+    start_char: int
+    end_char: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A chunk found for a question.
+
+    `score` is the cosine of question and chunk in [-1, 1], comparable between nodes that share an embedder;
+    `rank_score` orders the hits inside one node (cosine, or the fused reciprocal rank) and means nothing outside it.
+    """
+
+    chunk_id: int
+    document_id: str
+    start_char: int
+    end_char: int
+    text: str = field(repr=False)
+    score: float
+    rank_score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One prompt for a language model: a question with the passages that may answer it.
+
+    `passages` may be empty. `instruction` is the fixed part, prefilled once per distinct value.
+    `min_new_tokens` forces a length (benchmarks); 0 lets the model stop.
+    """
+
+    question: str = field(repr=False)
+    passages: tuple[str, ...] = field(default=(), repr=False)
+    instruction: str = field(default="", repr=False)
+    max_new_tokens: int = 64
+    min_new_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What a language model wrote. `token_logprob` is the mean natural log-probability per new token (≤ 0)."""
+
+    text: str = field(repr=False)
+    token_logprob: float
+    num_prompt_tokens: int
+    num_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A pseudonym of a source document at its node, with the cosine of its best chunk. No content."""
+
+    document_alias: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAnswer:
+    """What one node lets out for one question: a released text, or `withheld` with the reason.
+
+    Exactly one of `text` (non-empty) and `withheld` is set, except for a retrieval-only reply, which has neither.
+    `score` in [0, 1] is the calibrated confidence that aggregation compares across nodes.
+    """
+
+    node_id: str
+    mode: AnswerMode
+    text: str = field(default="", repr=False)
+    withheld: str = ""
+    score: float = 0.0
+    token_logprob: float = 0.0
+    redactions: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    citations: tuple[Citation, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """The merged text, the nodes whose answers it rests on, and the method that made it."""
+
+    text: str = field(repr=False)
+    contributors: tuple[str, ...]
+    method: str
