@@ -1,0 +1,132 @@
+"""Finds personal data with Presidio: names by a spaCy model from a local folder, identifiers by their form.
+
+Nothing here reaches the network: the model is loaded from its folder (Presidio would download it and exit the process),
+and the recognisers that ask for a public-suffix list or log what they read (e-mail, URL, IBAN) are ours instead.
+What a statistical model finds it also misses: most names, not all.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from frag.errors import ModelError
+from frag.privacy.entities import NER_TYPES, RECOGNIZER_CLASSES, check_entity_types
+from frag.privacy.patterns import PatternRedactor
+from frag.privacy.redaction import PLACEHOLDER, Span, redact, resolve_overlaps
+
+__all__ = ["PatternRedactor", "PresidioRedactor", "redact"]
+
+MIN_SCORE = 0.4
+"""Presidio's score from which a span counts: forms that need a context word reach it only beside one."""
+
+_LANGUAGE = "en"
+_UNUSED_PIPES = ("tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
+_TITLE = r"\b(?:mr|mrs|ms|miss|dr|prof)\b\.?\s+"
+_INTRODUCED = re.compile(
+    r"\b(?i:my name is|my name's|patient name:?|full name:?)\s+(\w[\w'’-]+(?:\s+(?!(?i:and|i|but|from|with|is)\b)\w[\w'’-]+)?)"
+    rf"|(?i:{_TITLE})(\w[\w'’-]+(?:\s+[A-Z][\w'’-]*\.?){{0,2}})"
+)
+
+
+class PresidioRedactor:
+    """Finds persons and all other types that a policy names. Thread-safe: one text at a time.
+
+    Args:
+        model_folder: A spaCy pipeline with a named-entity recogniser (the folder with `config.cfg`, or one above it).
+        entity_types: The types to look for; see `frag.privacy.entities.ENTITY_TYPES`.
+        min_score: Presidio's score in [0, 1] from which a span counts.
+
+    Raises:
+        SettingsError: `entity_types` names a type that nothing finds.
+        ModelError: The folder has no readable pipeline.
+    """
+
+    def __init__(
+        self, model_folder: Path, entity_types: Iterable[str], *, min_score: float = MIN_SCORE
+    ) -> None:
+        self._entity_types = tuple(dict.fromkeys(entity_types))
+        check_entity_types(self._entity_types)
+        self._patterns = PatternRedactor(self._entity_types)
+        self._by_presidio = [
+            kind for kind in self._entity_types if kind in RECOGNIZER_CLASSES or kind in NER_TYPES
+        ]
+        self._min_score = min_score
+        self._lock = Lock()
+        self._analyzer = _make_analyzer(_load_pipeline(model_folder), self._by_presidio)
+
+    def find(self, text: str) -> list[Span]:
+        """Disjoint (start, end, TYPE) in order. Placeholders that stand in the text already are left alone."""
+        spans = [*self._patterns.find(text), *self._analyze(text)]
+        if "PERSON" in self._entity_types:
+            spans += _introduced_names(text)
+        return resolve_overlaps(spans)
+
+    def _analyze(self, text: str) -> list[Span]:
+        if not self._by_presidio or not text.strip():
+            return []
+        with self._lock:
+            results = self._analyzer.analyze(
+                text, _LANGUAGE, entities=self._by_presidio, score_threshold=self._min_score
+            )
+        held = [match.span() for match in PLACEHOLDER.finditer(text)]
+        found = ((result.start, result.end, result.entity_type) for result in results)
+        return [span for span in found if not any(span[0] < end and start < span[1] for start, end in held)]
+
+
+def _introduced_names(text: str) -> Iterator[Span]:
+    """Names that their introduction gives away, in any case: named-entity models rely on capitals."""
+    for match in _INTRODUCED.finditer(text):
+        start, end = match.span(match.lastindex or 0)
+        yield start, end, "PERSON"
+
+
+def _load_pipeline(model_folder: Path) -> Any:
+    """The spaCy pipeline, without the parts that redaction does not read.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    import spacy
+
+    try:
+        return spacy.load(_folder_with_config(model_folder), exclude=_UNUSED_PIPES)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise ModelError(
+            f"The named-entity model in {model_folder} cannot be read ({type(error).__name__}).",
+            "Run `frag models pull en-core-web-sm`.",
+        ) from error
+
+
+def _folder_with_config(model_folder: Path) -> Path:
+    """An unpacked wheel has the pipeline two folders down."""
+    configs = sorted(model_folder.rglob("config.cfg"), key=lambda path: (len(path.parts), path))
+    if not configs:
+        raise FileNotFoundError("config.cfg")
+    return configs[0].parent
+
+
+def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
+    """A Presidio engine with exactly the recognisers that the policy needs."""
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, predefined_recognizers
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+
+    mapping = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "NORP": "NRP", "ORG": "ORGANIZATION"}
+    mapping |= {"DATE": "DATE_TIME", "TIME": "DATE_TIME"}
+    ignored = set(pipeline.get_pipe("ner").labels) - set(mapping)
+    engine = SpacyNlpEngine(
+        models=[{"lang_code": _LANGUAGE, "model_name": pipeline.meta["name"]}],
+        ner_model_configuration=NerModelConfiguration(
+            labels_to_ignore=ignored, model_to_presidio_entity_mapping=mapping
+        ),
+    )
+    engine.nlp = {_LANGUAGE: pipeline}
+    recognizers = [
+        getattr(predefined_recognizers, RECOGNIZER_CLASSES[kind])(supported_language=_LANGUAGE)
+        for kind in entity_types
+        if kind in RECOGNIZER_CLASSES
+    ]
+    recognizers.append(predefined_recognizers.SpacyRecognizer(supported_language=_LANGUAGE))
+    registry = RecognizerRegistry(recognizers=recognizers, supported_languages=[_LANGUAGE])
+    return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[_LANGUAGE])

@@ -1,0 +1,186 @@
+"""Settings of node and coordinator: TOML files, overridden by environment variables, checked as a whole.
+
+A file is read once at start; nothing re-reads it behind the operator's back. Unknown keys are errors, so that a
+misspelt policy line never passes as "allowed".
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import TomlConfigSettingsSource
+
+from frag.errors import SettingsError
+from frag.types import AnswerMode
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+NodeId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+"""PRIVACY §5: lower-case letters, digits and hyphens, at most 64."""
+
+DEFAULT_ENTITY_TYPES = (
+    "PERSON",
+    "EMAIL_ADDRESS",
+    "PHONE_NUMBER",
+    "CREDIT_CARD",
+    "US_SSN",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+    "CRYPTO",
+    "MEDICAL_LICENSE",
+    "US_PASSPORT",
+    "US_ITIN",
+)
+"""Direct identifiers and persons; not dates, nations, places or organisations (PRIVACY §2)."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Strict):
+    """Which models answer. Each is a built-in name, a local folder or a Hugging Face id."""
+
+    language_model: str = Field("smollm2-135m-instruct", description="writes the answers")
+    embedder: str = Field("all-minilm-l6-v2", description="turns questions and passages into vectors")
+    ner: str = Field("en-core-web-sm", description="finds persons for redaction")
+    threads: int = Field(2, ge=1, le=256, description="CPU threads of language model and embedder")
+    max_batch: int = Field(16, ge=1, le=256, description="questions generated together at most")
+    gather_ms: float = Field(4.0, ge=0, le=1000, description="how long a batch waits for company")
+    max_new_tokens: int = Field(48, ge=1, le=1024, description="length limit of an answer in model tokens")
+    context_passages: int = Field(3, ge=1, le=50, description="passages put before the language model")
+
+
+class PolicySettings(_Strict):
+    """What may leave this node. The node decides; the asker and the coordinator can only ask for less."""
+
+    answer_modes: tuple[AnswerMode, ...] = Field((AnswerMode.SCRUB,), description="modes that are answered")
+    entity_types: tuple[str, ...] = Field(DEFAULT_ENTITY_TYPES, description="personal data that is redacted")
+    verbatim_limit_tokens: int = Field(12, ge=3, le=1000, description="shortest copied word run that is cut")
+    min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
+    questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")
+    cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
+
+
+class CollectionSettings(_Strict):
+    """A folder of documents with its own index. Its modes narrow those of the policy."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    folder: Path = Field(description="where the documents are; relative to the settings file")
+    answer_modes: tuple[AnswerMode, ...] | None = Field(None, description="None: as the policy says")
+
+
+class _FromToml(BaseSettings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file: containers override one value without a file of their own."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class NodeSettings(_FromToml):
+    """`node.toml`: the node operator's policy."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FRAG_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    node_id: NodeId
+    coordinator_url: str = Field(pattern=r"^https?://[^\s/]+$", description="scheme, host and port")
+    tls_ca: Path | None = Field(None, description="PEM file that signs the coordinator's certificate")
+    models: ModelSettings = ModelSettings()
+    policy: PolicySettings = PolicySettings()
+    collections: tuple[CollectionSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "NodeSettings":
+        names = [collection.name for collection in self.collections]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two collections share a name: {sorted(names)}")
+        return self
+
+
+class TlsSettings(_Strict):
+    """Certificate of the coordinator, PEM. `accepted_spki_sha256` adds front proxies that end TLS."""
+
+    certificate: Path
+    private_key: Path
+    accepted_spki_sha256: tuple[str, ...] = ()
+
+
+class CoordinatorSettings(_FromToml):
+    """`coordinator.toml`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FRAG_COORDINATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to bind; other than loopback needs [tls]")
+    port: int = Field(8470, ge=0, le=65535)
+    database_url: str = Field("", description="SQLAlchemy async URL; empty: SQLite in the state folder")
+    tls: TlsSettings | None = None
+    default_aggregation: Literal["best", "vote", "medoid", "synthesize"] = "best"
+    default_deadline_s: float = Field(30.0, gt=0, le=600)
+    queries_per_minute: int = Field(6000, ge=1, description="per API key")
+    heartbeat_s: float = Field(15.0, gt=0, le=300, description="silence after which a node is pinged")
+    public_corpus: Path | None = Field(None, description="folder of public documents, answers as `public`")
+    models: ModelSettings = ModelSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> "CoordinatorSettings":
+        if self.host not in LOOPBACK_HOSTS and self.tls is None:
+            raise ValueError(
+                f"host {self.host} is not loopback and needs [tls] with certificate and private_key"
+            )
+        return self
+
+
+_Settings = TypeVar("_Settings", NodeSettings, CoordinatorSettings)
+
+
+def load_settings(kind: type[_Settings], path: Path) -> _Settings:
+    """Reads `path` (TOML) with the environment on top; relative paths inside are made absolute from its folder.
+
+    Raises:
+        SettingsError: The file is missing, is not TOML, or a value does not fit; names every wrong place.
+    """
+    if not path.is_file():
+        role = "node enroll" if kind is NodeSettings else "coordinator init"
+        raise SettingsError(f"There is no settings file {path}.", f"Make one with `frag {role}`.")
+    bound = type(kind.__name__, (kind,), {"model_config": kind.model_config | {"toml_file": path}})
+    try:
+        return _absolute(bound(), path.parent)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.", "Mend the line that it names.") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_places(error)}.", "Mend these values.") from error
+
+
+def _absolute(settings: _Settings, base: Path) -> _Settings:
+    changes: dict[str, Any] = {}
+    for name in ("tls_ca", "public_corpus"):
+        if (value := getattr(settings, name, None)) is not None:
+            changes[name] = base / value
+    if isinstance(settings, NodeSettings):
+        changes["collections"] = tuple(
+            collection.model_copy(update={"folder": base / collection.folder})
+            for collection in settings.collections
+        )
+    elif settings.tls is not None:
+        paths = {key: base / getattr(settings.tls, key) for key in ("certificate", "private_key")}
+        changes["tls"] = settings.tls.model_copy(update=paths)
+    return settings.model_copy(update=changes)
+
+
+def _places(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()
+    )

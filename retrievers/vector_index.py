@@ -1,0 +1,182 @@
+"""An exact vector index as an immutable snapshot: `add` and `remove` return a new index and share what did not change.
+
+A search holds the snapshot that it began with; whoever owns the index swaps one reference. Results depend on the
+(id, vector) set alone, not on how it came to be: equal scores are ordered by id. Knows nothing of text or storage.
+
+The vectors stand in segments, merged like the levels of a log-structured tree, so that a thousand small adds leave about
+ten segments. A segment is whatever has the methods of `FlatSegment`; approximate kinds fit the same seam.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frag.protocols import FloatArray
+
+IdArray = npt.NDArray[np.int64]
+
+_TIE_MARGIN = 1e-5
+"""FAISS sums a dot product in an order that depends on the row's place: scores this close may be equal."""
+_SPARE = 16
+"""Candidates fetched beyond `top_k`, so that ties at the edge rarely need a second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatSegment:
+    """Vectors in one FAISS `IndexFlatIP`; `ids` ascending, `alive` False where removed."""
+
+    ids: IdArray = field(repr=False)
+    alive: npt.NDArray[np.bool_] = field(repr=False)
+    flat: Any = field(repr=False)
+    num_alive: int
+
+    @classmethod
+    def build(cls, ids: IdArray, vectors: FloatArray) -> "FlatSegment":
+        """Holds `vectors` [n, d] under `ids` [n], which ascend."""
+        import faiss
+
+        flat = faiss.IndexFlatIP(vectors.shape[1])
+        flat.add(vectors)
+        return cls(ids, np.ones(len(ids), dtype=np.bool_), flat, len(ids))
+
+    def without(self, ids: IdArray) -> "FlatSegment":
+        """The same vectors with `ids` marked as removed; itself if it holds none of them."""
+        gone = self.rows_of(ids)
+        if not len(gone):
+            return self
+        alive = self.alive.copy()
+        alive[gone] = False
+        return FlatSegment(self.ids, alive, self.flat, int(alive.sum()))
+
+    def rows_of(self, ids: IdArray) -> IdArray:
+        """The rows of those `ids` that are here and alive."""
+        rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        found: IdArray = rows[(self.ids[rows] == ids) & self.alive[rows]]
+        return found
+
+    def contents(self) -> tuple[IdArray, FloatArray]:
+        """The living ids [m] and their vectors [m, d]."""
+        vectors: FloatArray = self.flat.reconstruct_n(0, len(self.ids))
+        return (self.ids, vectors) if self.num_alive == len(self.ids) else (self.ids[self.alive], vectors[self.alive])
+
+    def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
+        """Rows of the `depth` best living vectors, best first, and their inner products with `vector` [d]."""
+        import faiss
+
+        parameters = None
+        if self.num_alive < len(self.ids):
+            bitmap = np.packbits(self.alive, bitorder="little")
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+        scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=parameters)
+        return rows[0], scores[0]
+
+    def search(self, vector: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
+        """The ids of the best vectors and their scores, unordered, with all that tie at the edge of `top_k`."""
+        depth = top_k + _SPARE
+        rows, scores = self.candidates(vector, depth)
+        while len(rows) < self.num_alive and scores[-1] > scores[top_k - 1] - _TIE_MARGIN:
+            depth *= 4
+            rows, scores = self.candidates(vector, depth)
+        return self.ids[rows], _inner_products(self.flat.reconstruct_batch(rows), vector)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """Searches unit vectors [n, dimension] by inner product, exactly. Immutable, hence thread-safe."""
+
+    dimension: int
+    segments: tuple[FlatSegment, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return sum(segment.num_alive for segment in self.segments)
+
+    def add(self, ids: Iterable[int], vectors: FloatArray) -> "VectorIndex":
+        """Returns an index that also holds `vectors` [n, dimension] under `ids` [n].
+
+        Raises:
+            ValueError: Shapes do not fit, a value is not finite, or an id is negative, repeated or present.
+        """
+        new_ids = np.fromiter(ids, dtype=np.int64)
+        if vectors.shape != (len(new_ids), self.dimension):
+            raise ValueError(f"vectors have shape {vectors.shape}, need ({len(new_ids)}, {self.dimension})")
+        order = np.argsort(new_ids, kind="stable")
+        new_ids = new_ids[order]
+        if (np.diff(new_ids, prepend=-1) <= 0).any():
+            raise ValueError("ids must be unique and not negative")
+        if any(len(segment.rows_of(new_ids)) for segment in self.segments):
+            raise ValueError("an id is in the index already")
+        if not np.isfinite(vectors).all():
+            raise ValueError("vectors must be finite")
+        if not len(new_ids):
+            return self
+        added = FlatSegment.build(new_ids, np.ascontiguousarray(vectors[order], dtype=np.float32))
+        return VectorIndex(self.dimension, _merge((*self.segments, added)))
+
+    def remove(self, ids: Iterable[int]) -> "VectorIndex":
+        """Returns an index without `ids`; those that it does not hold are ignored."""
+        gone = np.fromiter(ids, dtype=np.int64)
+        kept = (_compact(segment.without(gone)) for segment in self.segments)
+        return VectorIndex(self.dimension, _merge(tuple(segment for segment in kept if segment.num_alive)))
+
+    def search(self, vectors: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
+        """Returns ids and inner products, both [n, top_k], best first, equal scores by ascending id.
+
+        Rows end in id -1 and score -inf where the index holds fewer than `top_k` vectors.
+
+        Raises:
+            ValueError: `vectors` is not [n, dimension], or `top_k` is below 1.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension or top_k < 1:
+            raise ValueError(f"need vectors [n, {self.dimension}] and top_k >= 1: {vectors.shape}, {top_k}")
+        ids = np.full((len(vectors), top_k), -1, dtype=np.int64)
+        scores = np.full((len(vectors), top_k), -np.inf, dtype=np.float32)
+        for row, vector in enumerate(np.ascontiguousarray(vectors, dtype=np.float32)):
+            found = [segment.search(vector, top_k) for segment in self.segments]
+            if found:
+                found_ids, found_scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+                best = np.lexsort((found_ids, -found_scores))[:top_k]
+                ids[row, : len(best)], scores[row, : len(best)] = found_ids[best], found_scores[best]
+        return ids, scores
+
+    def scores(self, vector: FloatArray, ids: Iterable[int]) -> dict[int, float]:
+        """Inner products of `vector` [dimension] with the stored vectors of `ids`, exactly as `search` has them.
+
+        Ids that the index does not hold are left out.
+        """
+        wanted = np.unique(np.fromiter(ids, dtype=np.int64))
+        result: dict[int, float] = {}
+        for segment in self.segments:
+            rows = segment.rows_of(wanted)
+            if len(rows):
+                products = _inner_products(segment.flat.reconstruct_batch(rows), vector)
+                result.update(zip(segment.ids[rows].tolist(), products.tolist(), strict=True))
+        return result
+
+
+def _inner_products(rows: FloatArray, vector: FloatArray) -> FloatArray:
+    """Each a function of its own row only, unlike a BLAS product, whose rounding depends on the row's place."""
+    products: FloatArray = (rows.astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+    return products
+
+
+def _compact(segment: FlatSegment) -> FlatSegment:
+    """Rewrites a segment once more than half of it is removed; the work is paid for by the removals."""
+    if 2 * segment.num_alive >= len(segment.ids) or not segment.num_alive:
+        return segment
+    return FlatSegment.build(*segment.contents())
+
+
+def _merge(segments: tuple[FlatSegment, ...]) -> tuple[FlatSegment, ...]:
+    """Merges from the end while the older neighbour is less than twice as large: O(log n) segments remain."""
+    kept = list(segments)
+    while len(kept) > 1 and kept[-2].num_alive < 2 * kept[-1].num_alive:
+        newer, older = kept.pop(), kept.pop()
+        ids, vectors = (
+            np.concatenate(parts) for parts in zip(older.contents(), newer.contents(), strict=True)
+        )
+        order = np.argsort(ids, kind="stable")
+        kept.append(FlatSegment.build(ids[order], vectors[order]))
+    return tuple(kept)

@@ -1,0 +1,1 @@
+"""The long-running processes and their edges. Here retrieval and language model meet, through `frag.protocols`."""

@@ -1,0 +1,58 @@
+"""The `frag` command. Imports nothing heavy: each command loads what it needs when it is called."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import frag
+from frag.errors import FragError
+from server.commands import ask, bench, coordinator, evaluate, models, node
+
+app = typer.Typer(
+    name="frag",
+    help="Ask one question across documents that may not leave their owners.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(models.app, name="models")
+app.add_typer(coordinator.app, name="coordinator")
+app.add_typer(node.app, name="node")
+app.add_typer(evaluate.app, name="eval")
+app.add_typer(bench.app, name="bench")
+app.command(name="ask")(ask.ask)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature
+    if wanted:
+        typer.echo(f"frag {frag.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: an error that a user can mend ends in two lines and a stable exit code, never in a trace."""
+    try:
+        app()
+    except FragError as error:
+        typer.echo(f"frag: {error.what} [{error.code}]", err=True)
+        if error.mend:
+            typer.echo(f"      {error.mend}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("frag: interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""`frag models`: fetch and verify model files."""
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Fetch and check model files.", no_args_is_help=True)
+
+
+@app.command()
+def pull(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Built-in names or Hugging Face ids; none: all built-in models.")
+    ] = None,
+) -> None:
+    """Fetch models into the cache, verified against pinned hashes, with a progress bar."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from frag.models import BUILT_IN, pull
+    from prompt_tuning.conversion import convert
+
+    columns = (
+        TextColumn("{task.description:24}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TextColumn("{task.fields[state]}"),
+    )  # fmt: skip
+    with Progress(*columns) as bars:
+        for name in names or list(BUILT_IN):
+            bar = bars.add_task(name, total=None, state="")
+
+            def show(done: int, total: int, bar: object = bar) -> None:
+                state = "unpacking and converting" if done >= total else "fetching"
+                bars.update(bar, completed=done, total=total, state=state)  # type: ignore[arg-type]
+
+            folder = pull(name, progress=show, convert=convert)
+            bars.update(bar, completed=1, total=1, state=f"ready in {folder}")
+
+
+@app.command(name="list")
+def list_models(
+    *,
+    verify: Annotated[bool, typer.Option(help="Hash every file, instead of comparing sizes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the built-in models and whether they are ready. Exits 3 when one is corrupt."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from frag.models import status
+
+    rows = status(verify=verify)
+    if as_json:
+        typer.echo(json.dumps({"models": [row.as_dict() for row in rows]}))
+    else:
+        table = Table("name", "kind", "licence", "size", "state", "path", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(
+                row.name, row.kind, row.licence, f"{row.size_bytes / 1e6:.0f} MB", row.state, str(row.path)
+            )
+        Console().print(table)
+    if any(row.state == "corrupt" for row in rows):
+        raise typer.Exit(3)

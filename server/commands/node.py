@@ -1,0 +1,152 @@
+"""`frag node`: enroll, ingest, run, status."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from frag.settings import CollectionSettings
+    from retrievers.store import IngestReport
+    from server.node.state import NodeFolder
+
+app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
+_DEFAULT = Path("node")
+
+
+@app.command()
+def enroll(
+    token: Annotated[str, typer.Argument(help="The line that `frag coordinator token` printed.")],
+    folder: Folder = _DEFAULT,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")
+    ] = None,
+) -> None:
+    """Exchange a one-time token for a place in the federation, and write a first node.toml."""
+    from server.node.enroll import enroll as enroll_node
+    from server.node.state import NodeFolder
+    from server.wire.token import parse_token
+
+    place = NodeFolder(folder)
+    parsed = parse_token(token)
+    asyncio.run(enroll_node(place, parsed, tls_ca))
+    typer.echo(f"Enrolled as {parsed.node_id} at {parsed.url}. Policy: {place.settings_file}")
+    typer.echo(f"Next: put documents into {folder / 'documents'}, then")
+    typer.echo(f"      frag node ingest --folder {folder} && frag node run --folder {folder}")
+
+
+@app.command()
+def ingest(
+    folder: Folder = _DEFAULT,
+    *,
+    collection: Annotated[str, typer.Option(help="Only this collection.")] = "",
+    rebuild: Annotated[bool, typer.Option(help="Embed everything anew, after a change of embedder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
+    from server.node.assembly import load_embedder
+    from server.node.state import NodeFolder
+
+    place = NodeFolder(folder)
+    settings = place.settings()
+    wanted = _wanted(settings.collections, collection)
+    embedder = load_embedder(settings.models)
+    reports = {}
+    for chosen in wanted:
+        reports[chosen.name] = _ingest_one(place, chosen, embedder, rebuild=rebuild, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
+        return
+    for name, report in reports.items():
+        _print_report(name, report)
+
+
+def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[CollectionSettings]":
+    from frag.errors import NotFoundError
+
+    wanted = [c for c in collections if name in ("", c.name)]
+    if not wanted:
+        names = ", ".join(c.name for c in collections) or "none"
+        raise NotFoundError(f"There is no collection {name!r}.", f"node.toml has: {names}.")
+    return wanted
+
+
+def _ingest_one(
+    place: "NodeFolder", collection: "CollectionSettings", embedder: object, *, rebuild: bool, quiet: bool
+) -> "IngestReport":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from frag.errors import SettingsError
+    from retrievers.store import DocumentStore
+
+    if not collection.folder.is_dir():
+        raise SettingsError(
+            f"The folder {collection.folder} of collection {collection.name} does not exist.",
+            "Make it, or mend `folder` in node.toml.",
+        )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        DocumentStore.open(place.index / collection.name, embedder) as store,  # type: ignore[arg-type]
+        Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
+    ):
+        bar = bars.add_task(f"{collection.name}: embedding", total=None)
+        return store.ingest(
+            [collection.folder],
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
+            remove_missing=True,
+            rebuild=rebuild,
+        )
+
+
+def _as_dict(report: "IngestReport") -> dict[str, object]:
+    return {
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "num_chunks": report.num_chunks,
+        "skipped": [{"path": s.path, "code": s.code, "reason": s.reason} for s in report.skipped],
+    }
+
+
+def _print_report(name: str, report: "IngestReport") -> None:
+    typer.echo(
+        f"{name}: {report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+        f"{report.removed} removed; {report.num_chunks} passages indexed in {report.seconds:.1f} s"
+    )
+    for skipped in report.skipped:
+        typer.echo(f"  skipped {skipped.path}: {skipped.reason} [{skipped.code}]", err=True)
+
+
+@app.command()
+def run(folder: Folder = _DEFAULT) -> None:
+    """Connect to the coordinator and answer until SIGINT or SIGTERM."""
+    from server.node.serve import serve
+    from server.node.state import NodeFolder
+
+    serve(NodeFolder(folder))
+
+
+@app.command()
+def status(
+    folder: Folder = _DEFAULT,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show identity, connection, index and policy. Exits 6 when the node is not connected."""
+    from server.node.status import describe, print_status
+    from server.node.state import NodeFolder
+
+    described = describe(NodeFolder(folder))
+    if as_json:
+        typer.echo(json.dumps(described))
+    else:
+        print_status(described)
+    if not described["connected"]:
+        raise typer.Exit(6)

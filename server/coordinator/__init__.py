@@ -1,0 +1,1 @@
+"""The process that fans a question out and aggregates what nodes release."""

@@ -1,0 +1,101 @@
+"""The one application factory, used by production and tests alike; every resource is opened and closed here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from frag.answers import METHODS, make_aggregator
+from frag.protocols import Aggregator
+from frag.settings import CollectionSettings, CoordinatorSettings, PolicySettings
+from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
+from server.coordinator.auth import Gate
+from server.coordinator.database import open_database
+from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
+from server.coordinator.folder import CoordinatorFolder, accepted_spki
+from server.coordinator.links import Registry
+from server.coordinator.public_corpus import LocalLink
+from server.coordinator.query import QueryService
+from server.coordinator.routes import MAX_BODY_BYTES, routes
+from server.coordinator.state import STATE, CoordinatorState
+from server.coordinator.writer import LazyWriter
+from server.problems import problems
+
+
+def make_app(folder: CoordinatorFolder) -> web.Application:
+    """The coordinator over `folder`. Raises SettingsError at once when the settings are wrong."""
+    settings = folder.settings()
+    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app.add_routes(routes)
+    app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
+    app.on_shutdown.append(_close_connections)
+    return app
+
+
+async def _resources(
+    app: web.Application, folder: CoordinatorFolder, settings: CoordinatorSettings
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(folder.database_url(settings)))
+        registry = Registry()
+        registry.enrolled.update(await database.node_ids())
+        writer = await stack.enter_async_context(LazyWriter(settings.models))
+        await _open_public_corpus(stack, folder, settings, registry, writer)
+        key, spki = folder.key(), accepted_spki(settings)
+        app[STATE] = CoordinatorState(
+            settings=settings,
+            key=key,
+            accepted_spki=spki,
+            database=database,
+            registry=registry,
+            gate=Gate(database, settings.queries_per_minute),
+            enrollment=Enrollment(database, registry, key, spki),
+            query=QueryService(
+                registry=registry,
+                aggregators=_aggregators(writer),
+                default_aggregation=settings.default_aggregation,
+                default_deadline_s=settings.default_deadline_s,
+                default_retrieval=RetrievalMode.DENSE,
+            ),
+            log_key=folder.secret("log"),
+        )
+        yield
+
+
+async def _open_public_corpus(
+    stack: AsyncExitStack,
+    folder: CoordinatorFolder,
+    settings: CoordinatorSettings,
+    registry: Registry,
+    writer: LazyWriter,
+) -> None:
+    """Indexes the public documents and lets them answer as one more node."""
+    if settings.public_corpus is None:
+        return
+    from server.node.assembly import open_answering
+
+    answering = await stack.enter_async_context(
+        open_answering(
+            node_id=PUBLIC_NODE_ID,
+            models=settings.models,
+            policy=PolicySettings(answer_modes=tuple(AnswerMode)),
+            collections=(CollectionSettings(name="public", folder=settings.public_corpus),),
+            index_folder=folder.public_index,
+            alias_key=folder.secret("alias"),
+            worker=await writer.worker(),
+        )
+    )
+    await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
+    await registry.attach(LocalLink(PUBLIC_NODE_ID, answering))
+
+
+def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:
+    async def write(request: GenerationRequest) -> Generation:
+        return await (await writer.worker()).generate(request)
+
+    return {method: make_aggregator(method, write=write) for method in METHODS}
+
+
+async def _close_connections(app: web.Application) -> None:
+    await app[STATE].registry.close()

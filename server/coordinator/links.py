@@ -1,0 +1,199 @@
+"""Live connections to nodes: one question in, one released answer or a failure code out.
+
+`NodeLink` is the transport seam: a WebSocket to a silo, or the coordinator's own public corpus in this process.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import WSMsgType, web
+
+from frag.errors import FragError, ProtocolError
+from frag.types import AnswerMode, Citation, NodeAnswer, RetrievalMode
+from server.wire.codec import decode_to_coordinator, encode
+from server.wire.messages import Ask, Cancel, Failed, Message, Ready, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a node is asked; the link adds the request id of its connection."""
+
+    text: str
+    top_k: int
+    answer_mode: AnswerMode
+    retrieval: RetrievalMode
+    retrieve_only: bool
+    deadline_s: float
+
+    def __repr__(self) -> str:
+        return f"Question({len(self.text)} chars, {self.answer_mode})"
+
+
+class NodeFailedError(FragError):
+    """A node that was asked gave no usable answer; `what` is the stable code shown in `failed`."""
+
+    code = "node_failed"
+    http_status = 502
+
+
+class NodeLink(Protocol):
+    """One node that can be asked now."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def ready(self) -> Ready: ...
+
+    async def ask(self, question: Question) -> NodeAnswer:
+        """Raises NodeFailedError. Cancelling the call tells the node to stop."""
+
+    async def close(self) -> None:
+        """Ends the connection; questions under way fail with `disconnected`."""
+
+
+class WebSocketLink:
+    """A silo's node at the other end of a WebSocket that has passed the handshake."""
+
+    def __init__(self, node_id: str, socket: web.WebSocketResponse, ready: Ready) -> None:
+        self._node_id = node_id
+        self._socket = socket
+        self._ready = ready
+        self._request_ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[NodeAnswer]] = {}
+        self._to_cancel: asyncio.Queue[int] = asyncio.Queue()
+
+    @property
+    def node_id(self) -> str:
+        return self._node_id
+
+    @property
+    def ready(self) -> Ready:
+        return self._ready
+
+    async def ask(self, question: Question) -> NodeAnswer:
+        request_id = next(self._request_ids)
+        reply = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = reply
+        try:
+            await self._send(ask_message(request_id, question))
+            answer: NodeAnswer = await reply
+        except asyncio.CancelledError:
+            self._to_cancel.put_nowait(request_id)
+            raise
+        finally:
+            self._waiting.pop(request_id, None)
+        if answer.mode != question.answer_mode:
+            raise NodeFailedError("bad_reply")
+        return answer
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._socket.send_bytes(encode(message))
+        except (ConnectionError, RuntimeError) as error:
+            raise NodeFailedError("disconnected") from error
+
+    async def serve(self) -> None:
+        """Reads replies until the connection ends. Raises ProtocolError when the node breaks the protocol."""
+        canceller = asyncio.create_task(self._send_cancellations())
+        try:
+            async for frame in self._socket:
+                if frame.type is not WSMsgType.BINARY:
+                    raise ProtocolError("A node sent a frame that is not binary.")
+                self._receive(frame.data)
+        finally:
+            canceller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await canceller
+            self._fail_all()
+
+    def _receive(self, frame: bytes) -> None:
+        message = decode_to_coordinator(frame)
+        if not isinstance(message, Reply | Failed):
+            raise ProtocolError(f"A connected node sent a {type(message).__name__}.")
+        waiting = self._waiting.get(message.request_id)
+        if waiting is None or waiting.done():
+            return  # answered after its deadline
+        if isinstance(message, Failed):
+            waiting.set_exception(NodeFailedError(message.code))
+        else:
+            waiting.set_result(_node_answer(self._node_id, message))
+
+    async def _send_cancellations(self) -> None:
+        while True:
+            request_id = await self._to_cancel.get()
+            with contextlib.suppress(NodeFailedError):
+                await self._send(Cancel(request_id=request_id))
+
+    def _fail_all(self) -> None:
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(NodeFailedError("disconnected"))
+
+    async def close(self) -> None:
+        await self._socket.close(code=1001)
+
+
+def ask_message(request_id: int, question: Question) -> Ask:
+    """The question as it goes over the wire."""
+    return Ask(
+        request_id=request_id,
+        question=question.text,
+        top_k=question.top_k,
+        answer_mode=question.answer_mode,
+        retrieval=question.retrieval,
+        retrieve_only=question.retrieve_only,
+        deadline_s=question.deadline_s,
+    )
+
+
+def _node_answer(node_id: str, reply: Reply) -> NodeAnswer:
+    return NodeAnswer(
+        node_id=node_id,
+        mode=reply.mode,
+        text="" if reply.withheld else reply.text,
+        withheld=reply.withheld,
+        score=reply.score,
+        token_logprob=reply.token_logprob,
+        redactions=reply.redactions,
+        citations=tuple(Citation(document_alias=c.document_alias, score=c.score) for c in reply.citations),
+        timings_ms=reply.timings_ms,
+    )
+
+
+class Registry:
+    """Who is enrolled and who is connected now."""
+
+    def __init__(self) -> None:
+        self.enrolled: set[str] = set()
+        self._links: dict[str, NodeLink] = {}
+
+    async def attach(self, link: NodeLink) -> None:
+        """Makes `link` the one connection of its node; an older one (half-open TCP) is closed."""
+        older = self._links.get(link.node_id)
+        self._links[link.node_id] = link
+        if older is not None:
+            await older.close()
+
+    def detach(self, link: NodeLink) -> None:
+        """Forgets `link`, unless the node has reconnected meanwhile."""
+        if self._links.get(link.node_id) is link:
+            del self._links[link.node_id]
+
+    def link(self, node_id: str) -> NodeLink | None:
+        """The live connection of a node."""
+        return self._links.get(node_id)
+
+    def known(self) -> list[str]:
+        """Enrolled nodes and the public corpus, sorted."""
+        return sorted(self.enrolled | self._links.keys())
+
+    def num_connected(self) -> int:
+        return len(self._links)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await asyncio.gather(*(link.close() for link in list(self._links.values())))

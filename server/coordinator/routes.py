@@ -1,0 +1,171 @@
+"""HTTP handlers: decode, authorise, call a service, encode. No logic lives here."""
+
+import asyncio
+import contextlib
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+
+import frag
+from frag.errors import BadRequestError, FragError, PayloadTooLargeError
+from server.coordinator.enrollment import EnrollRequest, IdentityRequest
+from server.coordinator.state import STATE
+from server.coordinator.query import QueryRequest, QueryResponse
+from server.coordinator.sessions import serve_node
+
+_B = TypeVar("_B")
+routes = web.RouteTableDef()
+MAX_BODY_BYTES = 256 * 1024
+
+
+@routes.get("/healthz")
+async def healthz(_request: web.Request) -> web.Response:
+    """The process lives."""
+    return _json({"status": "ok", "version": frag.__version__})
+
+
+@routes.get("/readyz")
+async def readyz(request: web.Request) -> web.Response:
+    """The database answers and somebody is connected who can be asked."""
+    state = request.app[STATE]
+    try:
+        await asyncio.wait_for(state.database.check(), timeout=5)
+        database = "ok"
+    except (SQLAlchemyError, TimeoutError):
+        database = "failed"
+    connected = state.registry.num_connected()
+    ready = database == "ok" and connected > 0
+    body = {"status": "ready" if ready else "not_ready", "database": database, "nodes_connected": connected}
+    return _json(body, status=200 if ready else 503)
+
+
+@routes.post("/v1/query")
+async def query(request: web.Request) -> web.StreamResponse:
+    """Answers one question; as server-sent events when the client accepts only those."""
+    state = request.app[STATE]
+    await state.gate.admit(request.headers.get("Authorization"), "query")
+    asked = await _body(request, QueryRequest)
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return await _stream(request, asked)
+    answered = await state.query.answer(asked)
+    state.log_query(asked, answered)
+    return _json(answered)
+
+
+async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamResponse:
+    state = request.app[STATE]
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    await response.prepare(request)
+    events: asyncio.Queue[tuple[str, object] | None] = asyncio.Queue()
+
+    async def run() -> None:
+        try:
+            answered: QueryResponse = await state.query.answer(
+                asked, lambda name, payload: events.put_nowait((name, payload))
+            )
+            state.log_query(asked, answered)
+            events.put_nowait(("done", answered))
+        except FragError as error:
+            body = {"status": error.http_status, "code": error.code, "detail": error.what, "mend": error.mend}
+            events.put_nowait(("error", body | error.details))
+        finally:
+            events.put_nowait(None)
+
+    async with asyncio.TaskGroup() as tasks:
+        work = tasks.create_task(run())
+        try:
+            while (event := await events.get()) is not None:
+                name, payload = event
+                await response.write(
+                    b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(payload))
+                )
+        except ConnectionError:
+            work.cancel()
+    with contextlib.suppress(ConnectionError):
+        await response.write_eof()
+    return response
+
+
+@routes.get("/v1/nodes")
+async def nodes(request: web.Request) -> web.Response:
+    """Enrolled nodes, connected or not, with what they say they can do."""
+    state = request.app[STATE]
+    await state.gate.admit(request.headers.get("Authorization"), "query")
+    return _json({"nodes": [_node_view(state.registry.link(n), n) for n in state.registry.known()]})
+
+
+def _node_view(link: object, node_id: str) -> dict[str, object]:
+    ready = getattr(link, "ready", None)
+    view: dict[str, object] = {"node": node_id, "connected": ready is not None}
+    if ready is not None:
+        view |= {
+            "version": ready.version,
+            "answer_modes": ready.answer_modes,
+            "embedder": ready.embedder_fingerprint,
+            "num_documents": ready.num_documents,
+        }
+    return view
+
+
+@routes.get("/v1/connect")
+async def connect(request: web.Request) -> web.StreamResponse:
+    """The WebSocket of a node: handshake, then questions and replies until it ends."""
+    return await serve_node(request, request.app[STATE])
+
+
+@routes.post("/v1/identity")
+async def identity(request: web.Request) -> web.Response:
+    """Proves the coordinator's key to a node that is about to show its token."""
+    asked = await _body(request, IdentityRequest)
+    return _json(request.app[STATE].enrollment.prove_identity(asked))
+
+
+@routes.post("/v1/enroll")
+async def enroll(request: web.Request) -> web.Response:
+    """Puts a node on the list in exchange for its one-time token."""
+    asked = await _body(request, EnrollRequest)
+    await request.app[STATE].enrollment.enroll(asked)
+    return _json({"node": asked.node_id}, status=201)
+
+
+@routes.post("/v1/admin/tokens")
+async def make_token(request: web.Request) -> web.Response:
+    """Makes an enrollment token for the node named in the body."""
+    state = request.app[STATE]
+    await state.gate.admit(request.headers.get("Authorization"), "admin")
+    asked = await _body(request, TokenRequest)
+    return _json(await state.enrollment.make_token(asked.node, asked.url), status=201)
+
+
+@routes.delete("/v1/admin/nodes/{node}")
+async def revoke_node(request: web.Request) -> web.Response:
+    """Revokes a node and closes its connection at once."""
+    state = request.app[STATE]
+    await state.gate.admit(request.headers.get("Authorization"), "admin")
+    await state.enrollment.revoke(request.match_info["node"])
+    return web.Response(status=204)
+
+
+class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/admin/tokens`. `url` is where the node will reach the coordinator."""
+
+    node: str
+    url: str
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+
+
+async def _body(request: web.Request, kind: type[_B]) -> _B:
+    """The JSON body as `kind`. Raises BadRequestError naming the place, or PayloadTooLargeError."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except web.HTTPRequestEntityTooLarge as error:
+        raise PayloadTooLargeError(
+            f"The body is over {MAX_BODY_BYTES} bytes.", "Send a shorter question."
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"The body does not fit: {error}.", "See the API reference.") from error

@@ -1,0 +1,191 @@
+"""question → search → generate → release, inside one silo. Nothing returns from here that `release` has not passed."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from frag.answers.calibration import answer_score
+from frag.privacy.pii import redact
+from frag.privacy.release import Draft, ReleaseRules, Withheld, release
+from frag.protocols import Embedder, Redactor
+from frag.settings import ModelSettings, PolicySettings
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer
+from retrievers.store import DocumentStore
+from server.node.inference import InferenceWorker
+from server.node.policy import NodePolicy
+from server.wire.messages import Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit and the collection that it lies in."""
+
+    collection: str
+    hit: Hit
+
+
+class NodeAnswering:
+    """Answers questions over the node's collections. Blocking work runs in `workers` and in the inference worker."""
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        policy: NodePolicy,
+        rules: PolicySettings,
+        models: ModelSettings,
+        stores: Mapping[str, DocumentStore],
+        embedder: Embedder,
+        worker: InferenceWorker,
+        redactor: Redactor,
+        pattern_redactor: Redactor,
+        workers: ThreadPoolExecutor,
+        alias_key: bytes,
+    ) -> None:
+        self._node_id = node_id
+        self._policy = policy
+        self._rules = rules
+        self._models = models
+        self._stores = stores
+        self._embedder = embedder
+        self._worker = worker
+        self._redactor = redactor
+        self._pattern_redactor = pattern_redactor
+        self._workers = workers
+        self._alias_key = alias_key
+
+    def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
+        """Allowed modes, embedder fingerprint, number of documents."""
+        return (
+            self._policy.modes(),
+            self._embedder.fingerprint,
+            sum(store.count() for store in self._stores.values()),
+        )
+
+    def ingest(self, folders: Mapping[str, Path]) -> None:
+        """Brings each named collection up to date with its folder. Blocking."""
+        for name, folder in folders.items():
+            self._stores[name].ingest([folder], remove_missing=True)
+
+    async def answer(self, ask: Ask) -> NodeAnswer:
+        """A released answer, a retrieval-only reply, or the reason why nothing is released."""
+        names, reason = self._policy.admit(ask.answer_mode)
+        if reason:
+            return self._withheld(ask, reason)
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        found = await loop.run_in_executor(self._workers, self._search, names, ask)
+        timings = {"search": _ms_since(started)}
+        citations = self._cite(found)
+        if ask.retrieve_only:
+            return NodeAnswer(
+                node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings
+            )
+        evidence = max((item.hit.score for item in found), default=-1.0)
+        if evidence < self._rules.min_evidence:
+            return self._withheld(ask, "no_evidence", timings)
+        return await self._write(ask, found, evidence, citations, timings)
+
+    def _search(self, names: Sequence[str], ask: Ask) -> list[Found]:
+        """The `top_k` best over the named collections; they share an embedder, so cosines compare."""
+        vector = self._embedder.embed([ask.question])[0]
+        found = [
+            Found(name, hit)
+            for name in names
+            for hit in self._stores[name].search_vector(vector, ask.question, ask.top_k, ask.retrieval)
+        ]
+        if len(names) > 1:
+            found.sort(key=lambda item: -item.hit.score)
+        return found[: ask.top_k]
+
+    async def _write(
+        self,
+        ask: Ask,
+        found: Sequence[Found],
+        evidence: float,
+        citations: tuple[Citation, ...],
+        timings: dict[str, float],
+    ) -> NodeAnswer:
+        loop = asyncio.get_running_loop()
+        context = [item.hit.text for item in found[: self._models.context_passages]]
+        shown = context
+        if ask.answer_mode is not AnswerMode.NONE:
+            shown = await loop.run_in_executor(self._workers, self._mask, context)
+        started = time.perf_counter()
+        request = GenerationRequest(
+            question=ask.question, passages=tuple(shown), max_new_tokens=self._models.max_new_tokens
+        )
+        written = await self._worker.generate(request)
+        timings["generate"] = _ms_since(started)
+        started = time.perf_counter()
+        draft = Draft(text=written.text, evidence=evidence)
+        raw = [item.hit.text for item in found]
+        outcome = await loop.run_in_executor(
+            self._workers, release, draft, self._release_rules(ask), self._redactor, [*raw, *shown]
+        )
+        timings["release"] = _ms_since(started)
+        if isinstance(outcome, Withheld):
+            return self._withheld(ask, outcome.reason, timings)
+        return self._released(ask, outcome.text, outcome.redactions, written, evidence, citations, timings)
+
+    def _mask(self, passages: Sequence[str]) -> list[str]:
+        """Identifiers of fixed form are masked before the model reads them: what it never saw it cannot copy."""
+        return [redact(text, self._pattern_redactor.find(text))[0] for text in passages]
+
+    def _release_rules(self, ask: Ask) -> ReleaseRules:
+        return ReleaseRules(
+            mode=ask.answer_mode,
+            min_evidence=self._rules.min_evidence,
+            verbatim_limit_tokens=self._rules.verbatim_limit_tokens,
+        )
+
+    def _released(
+        self,
+        ask: Ask,
+        text: str,
+        redactions: Mapping[str, int],
+        written: Generation,
+        evidence: float,
+        citations: tuple[Citation, ...],
+        timings: dict[str, float],
+    ) -> NodeAnswer:
+        return NodeAnswer(
+            node_id=self._node_id,
+            mode=ask.answer_mode,
+            text=text,
+            score=answer_score(evidence, written.token_logprob),
+            token_logprob=written.token_logprob,
+            redactions=redactions,
+            citations=citations,
+            timings_ms=timings,
+        )
+
+    def _withheld(self, ask: Ask, reason: str, timings: Mapping[str, float] | None = None) -> NodeAnswer:
+        return NodeAnswer(
+            node_id=self._node_id, mode=ask.answer_mode, withheld=reason, timings_ms=timings or {}
+        )
+
+    def _cite(self, found: Sequence[Found]) -> tuple[Citation, ...]:
+        """One citation a document, with the cosine of its best chunk, in the order of the hits."""
+        if self._rules.cite == "none":
+            return ()
+        best: dict[str, float] = {}
+        for item in found:
+            alias = document_alias(self._alias_key, item.collection, item.hit.document_id)
+            best[alias] = max(best.get(alias, -1.0), item.hit.score)
+        return tuple(Citation(document_alias=alias, score=score) for alias, score in best.items())
+
+
+def document_alias(key: bytes, collection: str, document_id: str) -> str:
+    """A pseudonym that only the node can resolve: 16 hex digits of HMAC-SHA256 under its own key."""
+    name = f"{collection}\0{document_id}".encode()
+    return hmac.new(key, name, hashlib.sha256).hexdigest()[:16]
+
+
+def _ms_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,84 @@
+"""Puts a node's parts together: models from the cache, one store a collection, worker threads; and takes them down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from frag.models import locate
+from frag.privacy.pii import PatternRedactor, PresidioRedactor
+from frag.protocols import Embedder, LanguageModel
+from frag.settings import CollectionSettings, ModelSettings, PolicySettings
+from retrievers.embedding import SentenceEmbedder
+from retrievers.store import DocumentStore
+from server.node.answering import NodeAnswering
+from server.node.inference import InferenceWorker
+from server.node.policy import NodePolicy
+
+
+def load_embedder(models: ModelSettings) -> SentenceEmbedder:
+    """Raises ModelError when the files are missing or corrupt."""
+    return SentenceEmbedder(locate(models.embedder, "embedder"), threads=models.threads)
+
+
+def load_language_model(models: ModelSettings) -> LanguageModel:
+    """Raises ModelError when the files are missing or corrupt."""
+    from prompt_tuning.language_model import TransformersLanguageModel
+
+    return TransformersLanguageModel(locate(models.language_model, "language_model"), threads=models.threads)
+
+
+def inference_worker(models: ModelSettings) -> InferenceWorker:
+    """A worker that loads its own model when it is entered."""
+    return InferenceWorker(lambda: load_language_model(models), models.max_batch, models.gather_ms / 1000)
+
+
+@asynccontextmanager
+async def open_answering(
+    *,
+    node_id: str,
+    models: ModelSettings,
+    policy: PolicySettings,
+    collections: Sequence[CollectionSettings],
+    index_folder: Path,
+    alias_key: bytes,
+    worker: InferenceWorker | None = None,
+) -> AsyncIterator[NodeAnswering]:
+    """Loads everything that answering needs; `worker` lends one that is running already.
+
+    Raises:
+        ModelError: A model is missing or corrupt.
+        IndexStoreError: An index cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
+        embedder = await asyncio.to_thread(load_embedder, models)
+        redactor = await asyncio.to_thread(
+            PresidioRedactor, locate(models.ner, "ner"), policy.entity_types
+        )
+        stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
+        for store in stores.values():
+            stack.callback(store.close)
+        if worker is None:
+            worker = await stack.enter_async_context(inference_worker(models))
+        yield NodeAnswering(
+            node_id=node_id,
+            policy=NodePolicy(policy, collections),
+            rules=policy,
+            models=models,
+            stores=stores,
+            embedder=embedder,
+            worker=worker,
+            redactor=redactor,
+            pattern_redactor=PatternRedactor(policy.entity_types),
+            workers=workers,
+            alias_key=alias_key,
+        )
+
+
+def open_stores(
+    index_folder: Path, collections: Sequence[CollectionSettings], embedder: Embedder
+) -> Mapping[str, DocumentStore]:
+    """One store a collection, in `index_folder / name`."""
+    return {c.name: DocumentStore.open(index_folder / c.name, embedder) for c in collections}

@@ -1,0 +1,145 @@
+"""The inference worker: one thread owns the language model and answers whatever is waiting as one batch."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from frag.errors import FragError, RateLimitedError
+from frag.protocols import LanguageModel
+from frag.types import Generation, GenerationRequest
+
+MAX_WAITING = 512
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    request: GenerationRequest
+    done: asyncio.Future[Generation]
+    loop: asyncio.AbstractEventLoop
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class InferenceWorker:
+    """Batches concurrent requests: waits at most `gather_s` for company, then takes up to `max_batch`.
+
+    While a batch runs, newcomers queue and form the next one, so under load batches fill by themselves. A thread, not
+    a process: torch releases the GIL in its kernels, and the passages need not be copied.
+    """
+
+    def __init__(self, load: Callable[[], LanguageModel], max_batch: int, gather_s: float) -> None:
+        self._load = load
+        self._max_batch = max_batch
+        self._gather_s = gather_s
+        self._waiting: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._loaded: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Starts the thread and waits until the model is loaded. Raises what loading raised."""
+        loop = asyncio.get_running_loop()
+        self._loaded = loop.create_future()
+        self._thread.start()
+        await self._loaded
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(None, timeout=0.1)
+                break
+            except queue.Full:
+                self._discard()
+        self._thread.join()
+        self._discard()
+
+    def _discard(self) -> None:
+        while True:
+            try:
+                job = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                job.loop.call_soon_threadsafe(job.done.cancel)
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Cancelling the call stops the row between two decoding steps.
+
+        Raises:
+            RateLimitedError: More than MAX_WAITING requests are queued.
+            FragError: The model failed on this batch.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(request, loop.create_future(), loop)
+        try:
+            self._waiting.put_nowait(job)
+        except queue.Full as error:
+            raise RateLimitedError("The language model's queue is full.", "Try again shortly.") from error
+        try:
+            return await job.done
+        except asyncio.CancelledError:
+            job.cancelled.set()
+            raise
+
+    def _run(self) -> None:
+        loaded = self._loaded
+        if loaded is None:
+            raise RuntimeError("the worker is entered before its thread starts")
+        loop = loaded.get_loop()
+        try:
+            model = self._load()
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting coroutine, whatever it is
+            loop.call_soon_threadsafe(_fail, loaded, error)
+            return
+        loop.call_soon_threadsafe(loaded.set_result, None)
+        while batch := self._next_batch():
+            self._answer(model, batch)
+
+    def _next_batch(self) -> list[_Job]:
+        """Blocks until somebody asks. An empty list ends the worker."""
+        batch: list[_Job] = []
+        until = 0.0
+        while len(batch) < self._max_batch:
+            try:
+                job = self._waiting.get(timeout=max(0.0, until - time.monotonic()) if batch else None)
+            except queue.Empty:
+                break
+            if job is None:
+                if batch:
+                    self._waiting.put(None)
+                break
+            if job.cancelled.is_set():
+                continue
+            if not batch:
+                until = time.monotonic() + self._gather_s
+            batch.append(job)
+        return batch
+
+    def _answer(self, model: LanguageModel, batch: Sequence[_Job]) -> None:
+        try:
+            written = model.generate([job.request for job in batch], lambda row: batch[row].cancelled.is_set())
+        except (FragError, RuntimeError, ValueError, MemoryError) as error:
+            for job in batch:
+                job.loop.call_soon_threadsafe(_fail, job.done, error)
+            return
+        for job, generation in zip(batch, written, strict=True):
+            job.loop.call_soon_threadsafe(_finish, job.done, generation)
+
+
+def _finish(future: asyncio.Future[Generation], generation: Generation) -> None:
+    if not future.done():
+        future.set_result(generation)
+
+
+def _fail(future: asyncio.Future[Generation] | asyncio.Future[None], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,201 @@
+"""The node's connection: dial, prove, answer, and dial again whenever it ends."""
+
+import asyncio
+import contextlib
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import aiohttp
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import frag
+from frag.errors import FragError, ProtocolError
+from frag.types import AnswerMode, NodeAnswer
+from server.wire import identity
+from server.wire.codec import decode_to_node, encode
+from server.wire.handshake import prove_node
+from server.wire.messages import (
+    MAX_FRAME_BYTES,
+    Ask,
+    Cancel,
+    Failed,
+    Message,
+    Ready,
+    Reply,
+    WireCitation,
+)
+
+_log = structlog.get_logger()
+_FIRST_BACKOFF_S = 0.2
+_MAX_BACKOFF_S = 5.0
+_STEADY_S = 10.0
+
+
+class Answers(Protocol):
+    """What stands behind the connection: the real thing, or a null handler in benchmarks."""
+
+    async def answer(self, ask: Ask) -> NodeAnswer: ...
+
+    def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
+        """Allowed modes, embedder fingerprint, number of documents."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who this node is and which coordinator it trusts."""
+
+    node_id: str
+    key: Ed25519PrivateKey = field(repr=False)
+    coordinator_key: bytes
+    url: str
+    tls: ssl.SSLContext | None = None
+
+
+class ClientChannel:
+    """The handshake's view of a client-side WebSocket."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send_bytes(self, frame: bytes) -> None:
+        await self._socket.send_bytes(frame)
+
+    async def receive_bytes(self) -> bytes:
+        """Raises ProtocolError when the connection ends or a frame is not binary."""
+        frame = await self._socket.receive()
+        if frame.type is not aiohttp.WSMsgType.BINARY:
+            raise ProtocolError("The coordinator ended the connection during the handshake.")
+        data: bytes = frame.data
+        return data
+
+
+class NodeProcess:
+    """Keeps one connection alive and answers what arrives on it.
+
+    `on_state` is called with True or False as the connection comes and goes.
+    """
+
+    def __init__(
+        self, peer: Peer, answers: Answers, on_state: Callable[[bool], None] = lambda _connected: None
+    ) -> None:
+        self._peer = peer
+        self._answers = answers
+        self._on_state = on_state
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Serves until cancelled; every failure of the connection leads to a new one, with backoff and jitter."""
+        backoff_s = _FIRST_BACKOFF_S
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                started = time.monotonic()
+                try:
+                    await self._connect_once(session)
+                except (aiohttp.ClientError, FragError, OSError, TimeoutError) as error:
+                    _log.warning("connection_failed", reason=str(error) or type(error).__name__)
+                if time.monotonic() - started > _STEADY_S:
+                    backoff_s = _FIRST_BACKOFF_S
+                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+                backoff_s = min(_MAX_BACKOFF_S, backoff_s * 2)
+
+    async def _connect_once(self, session: aiohttp.ClientSession) -> None:
+        async with self._dial(session) as socket:
+            await self._introduce(socket)
+            _log.info("connected", coordinator=self._peer.url)
+            self._on_state(True)
+            try:
+                await self._serve(socket)
+            finally:
+                self._on_state(False)
+                _log.info("disconnected")
+
+    @contextlib.asynccontextmanager
+    async def _dial(
+        self, session: aiohttp.ClientSession
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        async with session.ws_connect(
+            f"{self._peer.url}/v1/connect",
+            max_msg_size=MAX_FRAME_BYTES,
+            heartbeat=15.0,
+            compress=0,
+            ssl=self._peer.tls or True,
+            timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+        ) as socket:
+            yield socket
+
+    async def _introduce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        tls = socket.get_extra_info("ssl_object")
+        spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
+        await prove_node(
+            ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki
+        )
+        modes, fingerprint, num_documents = self._answers.describe()
+        ready = Ready(
+            version=frag.__version__,
+            answer_modes=modes,
+            embedder_fingerprint=fingerprint,
+            num_documents=num_documents,
+        )
+        await socket.send_bytes(encode(ready))
+
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for frame in socket:
+                    if frame.type is aiohttp.WSMsgType.BINARY:
+                        self._receive(frame.data, socket, tasks)
+                for task in self._under_way.values():
+                    task.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    def _receive(
+        self, data: bytes, socket: aiohttp.ClientWebSocketResponse, tasks: asyncio.TaskGroup
+    ) -> None:
+        message = decode_to_node(data)
+        if isinstance(message, Cancel):
+            if task := self._under_way.get(message.request_id):
+                task.cancel()
+        elif isinstance(message, Ask):
+            task = tasks.create_task(self._answer(message, socket))
+            self._under_way[message.request_id] = task
+            task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
+        else:
+            raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
+
+    async def _answer(self, ask: Ask, socket: aiohttp.ClientWebSocketResponse) -> None:
+        message: Message
+        try:
+            async with asyncio.timeout(ask.deadline_s):
+                message = _reply(ask.request_id, await self._answers.answer(ask))
+        except TimeoutError:
+            message = Failed(request_id=ask.request_id, code="deadline_exceeded")
+        except FragError as error:
+            _log.warning("answer_failed", code=error.code)
+            message = Failed(request_id=ask.request_id, code=error.code)
+        except Exception as error:  # noqa: BLE001 - a bug costs its own question, not the others on this connection
+            # type only: the text of an error may quote a passage
+            _log.error("answer_failed", code="internal", error=type(error).__name__)
+            message = Failed(request_id=ask.request_id, code="internal")
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.send_bytes(encode(message))
+
+
+def _reply(request_id: int, answer: NodeAnswer) -> Reply:
+    return Reply(
+        request_id=request_id,
+        mode=answer.mode,
+        text=answer.text,
+        withheld=answer.withheld,
+        score=answer.score,
+        token_logprob=min(0.0, answer.token_logprob),
+        redactions=dict(answer.redactions),
+        citations=tuple(WireCitation(c.document_alias, c.score) for c in answer.citations),
+        timings_ms=dict(answer.timings_ms),
+    )

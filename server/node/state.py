@@ -1,0 +1,108 @@
+"""The node's folder: `node.toml`, its identity, the coordinator it trusts, its indices, and what it is doing now."""
+
+import os
+import ssl
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+import msgspec
+
+from frag.durable import write_atomic, write_private
+from frag.errors import SettingsError
+from frag.settings import LOOPBACK_HOSTS, NodeSettings, load_settings
+from server.node.process import Peer
+from server.wire import identity
+
+
+class NodeFolder:
+    """Names every file of one node. Nothing is read before it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "node.toml"
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index"
+
+    @property
+    def identity_key(self) -> Path:
+        return self.folder / "identity.key"
+
+    @property
+    def coordinator_key(self) -> Path:
+        return self.folder / "coordinator.pub"
+
+    @property
+    def status_file(self) -> Path:
+        return self.folder / "status.json"
+
+    def settings(self) -> NodeSettings:
+        """Raises SettingsError when `node.toml` is missing or wrong."""
+        return load_settings(NodeSettings, self.settings_file)
+
+    def alias_key(self) -> bytes:
+        """The key of document pseudonyms, made at first use."""
+        path = self.folder / "alias.key"
+        if not path.exists():
+            write_private(path, os.urandom(32))
+        return path.read_bytes()
+
+    def peer(self, settings: NodeSettings) -> Peer:
+        """Raises SettingsError when this node has not been enrolled."""
+        mend = "Enroll this node: `frag node enroll TOKEN`."
+        if not self.coordinator_key.is_file():
+            raise SettingsError(f"The node in {self.folder} is not enrolled.", mend)
+        return Peer(
+            node_id=settings.node_id,
+            key=identity.load_key(self.identity_key, mend),
+            coordinator_key=self.coordinator_key.read_bytes(),
+            url=settings.coordinator_url,
+            tls=tls_context(settings.coordinator_url, settings.tls_ca),
+        )
+
+
+def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
+    """TLS 1.3 against `ca_file`, or the system's authorities; None for plain HTTP, which is for loopback only.
+
+    Raises:
+        SettingsError: Plain HTTP to another machine, or a CA file that cannot be read.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        if parts.hostname not in LOOPBACK_HOSTS:
+            raise SettingsError(f"{url} is plain HTTP to another machine.", "Use https:// there.")
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"tls_ca {ca_file} cannot be read.", "Give a PEM file.") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+class Status(TypedDict):
+    """What `frag node status` shows of the running process."""
+
+    pid: int
+    connected: bool
+    since: str
+
+
+def write_status(folder: NodeFolder, status: Status) -> None:
+    """Replaces the status file."""
+    write_atomic(folder.status_file, msgspec.json.encode(status))
+
+
+def read_status(folder: NodeFolder) -> Status | None:
+    """The status of the process, if there is one and it lives."""
+    try:
+        status = msgspec.json.decode(folder.status_file.read_bytes(), type=Status)
+        os.kill(status["pid"], 0)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return status

@@ -1,0 +1,101 @@
+"""The messages of one connection. Every field that a peer fills is bounded here, before anything reads it.
+
+Order on a connection: Challenge → Proof → Welcome → Ready, then Ask and Cancel one way, Reply and Failed the other.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from frag.types import AnswerMode, RetrievalMode
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 1 << 20
+MAX_QUESTION_CHARS = 8_000
+MAX_ANSWER_CHARS = 32_000
+
+Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
+NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
+Nonce = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Root of all messages; the tag is the lower-case class name."""
+
+
+class Challenge(Message, tag="challenge"):
+    protocol_version: int
+    server_nonce: Nonce
+
+
+class Proof(Message, tag="proof"):
+    protocol_version: int
+    node_id: NodeId
+    node_nonce: Nonce
+    spki_sha256: Nonce
+    signature: Signature
+
+
+class Welcome(Message, tag="welcome"):
+    signature: Signature
+
+
+class Refused(Message, tag="refused"):
+    """Ends the handshake; `code` says why."""
+
+    code: Name
+
+
+class Ready(Message, tag="ready"):
+    """What a node says about itself once both sides are known."""
+
+    version: Annotated[str, msgspec.Meta(max_length=64)]
+    answer_modes: Annotated[tuple[AnswerMode, ...], msgspec.Meta(max_length=8)]
+    embedder_fingerprint: Annotated[str, msgspec.Meta(max_length=128)]
+    num_documents: Count
+
+
+class Ask(Message, tag="ask"):
+    request_id: RequestId
+    question: Question
+    top_k: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    answer_mode: AnswerMode
+    retrieval: RetrievalMode
+    retrieve_only: bool
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
+
+
+class Cancel(Message, tag="cancel"):
+    request_id: RequestId
+
+
+class WireCitation(msgspec.Struct, frozen=True, array_like=True):
+    document_alias: Name
+    score: Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
+
+
+class Reply(Message, tag="reply"):
+    request_id: RequestId
+    mode: AnswerMode
+    text: Annotated[str, msgspec.Meta(max_length=MAX_ANSWER_CHARS)] = ""
+    withheld: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    token_logprob: Annotated[float, msgspec.Meta(le=0)] = 0.0
+    redactions: dict[Name, Count] = {}
+    citations: Annotated[tuple[WireCitation, ...], msgspec.Meta(max_length=100)] = ()
+    timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}
+
+
+class Failed(Message, tag="failed"):
+    """The node could not answer this request; the connection lives on."""
+
+    request_id: RequestId
+    code: Name
+
+
+ToNode = Challenge | Welcome | Refused | Ask | Cancel
+ToCoordinator = Proof | Ready | Reply | Failed
