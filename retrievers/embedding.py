@@ -4,7 +4,6 @@ The folder is a model as Hugging Face stores it, weights in safetensors (pickled
 """
 
 import hashlib
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,13 +106,31 @@ def _load(folder: Path, threads: int) -> Any:
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
+    from transformers.utils.logging import disable_progress_bar
+
     torch.set_num_threads(threads)
+    disable_progress_bar()
     try:
-        with _quiet_loading():
-            model = SentenceTransformer(
-                str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
-            )
+        model = SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
     except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         # corrupt JSON, weights or shapes surface as any of these
         raise ModelError(f"The embedder {folder} cannot be loaded ({type(error).__name__}).", _PULL) from error
     return model.eval()
+
+
+def _preparation(model: Any) -> Callable[[list[str]], Any]:
+    """sentence-transformers 6 renamed `tokenize` to `preprocess`."""
+    prepare: Callable[[list[str]], Any] = model.preprocess if hasattr(model, "preprocess") else model.tokenize
+    return prepare
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in _NOT_PART_OF_MODEL and path.name not in _NOT_PART_OF_MODEL:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()

@@ -15,6 +15,7 @@ from functools import lru_cache
 _INVISIBLE_ASCII = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 _INVISIBLE_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters without a glyph
 _MINUS = "\u2212"
+_IDEOGRAPHIC_STOP = "\u3002"  # a dot in domain names (RFC 3490)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,6 @@ def _unify(char: str) -> str:
         return str(unicodedata.decimal(char))
     if category == "Pd" or char == _MINUS:
         return "-"
+    if char == _IDEOGRAPHIC_STOP:
+        return "."
     return " " if category == "Zs" else char

@@ -111,6 +111,7 @@ def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
     """A Presidio engine with exactly the recognisers that the policy needs."""
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, predefined_recognizers
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+    from spacy.language import Language
 
     mapping = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "NORP": "NRP", "ORG": "ORGANIZATION"}
     mapping |= {"DATE": "DATE_TIME", "TIME": "DATE_TIME"}
@@ -121,6 +122,8 @@ def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
             labels_to_ignore=ignored, model_to_presidio_entity_mapping=mapping
         ),
     )
+    Language.component("frag_lower_case_lemmas", func=_lower_case_lemmas)
+    pipeline.add_pipe("frag_lower_case_lemmas")
     engine.nlp = {_LANGUAGE: pipeline}
     recognizers = [
         getattr(predefined_recognizers, RECOGNIZER_CLASSES[kind])(supported_language=_LANGUAGE)
@@ -130,3 +133,10 @@ def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
     recognizers.append(predefined_recognizers.SpacyRecognizer(supported_language=_LANGUAGE))
     registry = RecognizerRegistry(recognizers=recognizers, supported_languages=[_LANGUAGE])
     return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[_LANGUAGE])
+
+
+def _lower_case_lemmas(doc: Any) -> Any:
+    """Presidio looks for context words ("passport") in the lemmas; lower case does, and costs no tagger."""
+    for token in doc:
+        token.lemma_ = token.lower_
+    return doc

@@ -5,6 +5,7 @@ held back when either check still finds something.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from frag.privacy.verbatim import ELISION, VerbatimGuard
 from frag.protocols import Redactor
 from frag.types import AnswerMode
 
+_WORD = re.compile(r"\w+")
+_FILLERS = frozenset("a an and at by for from in is it of on or the to was were with dr mr mrs ms".split())
 _CUT = "VERBATIM"  # sorted out before counting: never a type of personal data
 
 
@@ -109,9 +112,15 @@ def _scrub(text: str, rules: ReleaseRules, redactor: Redactor, guard: VerbatimGu
         return Withheld(reason=WithheldReason.VERBATIM)
     if PatternRedactor(rules.entity_types).find(scrubbed):
         return Withheld(reason=WithheldReason.PII)
-    if says_nothing(PLACEHOLDER.sub(" ", scrubbed)):
+    if not _has_content(scrubbed):
         return Withheld(reason=WithheldReason.NOTHING_LEFT)
     return Released(text=scrubbed, redactions=redactions, num_cuts=num_cuts)
+
+
+def _has_content(scrubbed: str) -> bool:
+    """Whether more is left than placeholders, elisions and the small words between them."""
+    words = _WORD.findall(PLACEHOLDER.sub(" ", scrubbed).casefold())
+    return any(word not in _FILLERS for word in words)
 
 
 def _apply(text: str, personal: Sequence[Span], cuts: Sequence[Span]) -> tuple[str, Mapping[str, int], int]:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import structlog
 
 from frag.telemetry import configure_logging
-from server.node.assembly import open_answering
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder, Status, write_status
 
@@ -29,6 +28,8 @@ def serve(folder: NodeFolder) -> None:
 
 
 async def _serve(folder: NodeFolder) -> None:
+    from server.node.assembly import open_answering
+
     settings = folder.settings()
     peer = folder.peer(settings)
 

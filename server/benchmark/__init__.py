@@ -1,0 +1,1 @@
+"""Benchmarks of the shipped service, run by `frag bench`."""

@@ -1,0 +1,3 @@
+"""`frag bench`."""
+import typer
+app = typer.Typer(help="Measure what the service costs.", no_args_is_help=True)
