@@ -143,8 +143,10 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     Raises:
         IndexStoreError: The database has seen more migrations than there are here.
     """
+    if _version(connection) == len(migrations):
+        return
     with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
         if version > len(migrations):
             raise IndexStoreError(
                 f"The index {path} has format {version}; this frag knows up to {len(migrations)}.",
@@ -153,9 +155,13 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         for script in migrations[version:]:
             for statement in _statements(script):
                 connection.execute(statement)
-        if version < len(migrations):
-            connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={len(migrations)}")
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -111,5 +111,6 @@ def print_answer(response: Mapping[str, Any]) -> None:
     console.print(table)
     timings = response["timings"]
     console.print(
-        f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms", style="dim"
+        f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms",
+        style="dim",
     )

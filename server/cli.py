@@ -7,7 +7,7 @@ import typer
 
 import frag
 from frag.errors import FragError
-from server.commands import ask, bench, coordinator, evaluate, models, node
+from server.commands import ask, bench, coordinator, demo, evaluate, models, node
 
 app = typer.Typer(
     name="frag",
@@ -22,6 +22,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")
 app.command(name="ask")(ask.ask)
+app.command(name="demo")(demo.demo)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature

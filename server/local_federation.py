@@ -84,7 +84,9 @@ class LocalFederation:
 
     def start_coordinator(self) -> None:
         """Starts the coordinator's process; also after it was killed."""
-        self._start("coordinator", ["server.cli", "coordinator", "run", "--folder", str(self.coordinator.folder)])
+        self._start(
+            "coordinator", ["server.cli", "coordinator", "run", "--folder", str(self.coordinator.folder)]
+        )
 
     async def add_node(self, node_id: str, settings: Mapping[str, Any]) -> None:
         """Enrolls a node with these `node.toml` settings (beyond identity) and does not start it yet."""
@@ -112,7 +114,12 @@ class LocalFederation:
         self._logs.append(log)
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", *module], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+            [sys.executable, "-m", *module],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
         )
 
     async def wait_for_nodes(self, node_ids: Sequence[str], within_s: float = START_S) -> None:
@@ -145,6 +152,12 @@ class LocalFederation:
         """SIGKILL, as a power cut would."""
         self.processes[name].kill()
         self.processes[name].wait()
+
+    def detach(self) -> list[int]:
+        """Lets the processes outlive this context; returns their ids."""
+        process_ids = [process.pid for process in self.processes.values()]
+        self.processes.clear()
+        return process_ids
 
     async def stop(self) -> None:
         """Ends all processes: SIGTERM, then SIGKILL after ten seconds."""

@@ -25,7 +25,10 @@ def problem(status: int, code: str, what: str, mend: str = "", **details: object
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
-        status=status, body=msgspec.json.encode(body), content_type="application/problem+json", headers=headers
+        status=status,
+        body=msgspec.json.encode(body),
+        content_type="application/problem+json",
+        headers=headers,
     )
 
 
@@ -50,4 +53,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
         _log.error("internal_error", error=type(error).__name__, where=where, path=request.path)
-        return problem(500, "internal", "The coordinator failed on this request.", "See its log; report this.")
+        return problem(
+            500, "internal", "The coordinator failed on this request.", "See its log; report this."
+        )

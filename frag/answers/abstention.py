@@ -6,7 +6,9 @@ NO_ANSWER = "Not found."
 """What a model is asked and trained to say when its passages hold no answer."""
 
 _MAX_WORDS = 25  # a longer text that begins so goes on to say something
-_ALONE = frozenset(("none", "unknown", "n a", "nothing", "no answer", "not available", "unanswerable", "not found"))
+_ALONE = frozenset(
+    ("none", "unknown", "n a", "nothing", "no answer", "not available", "unanswerable", "not found")
+)
 
 _OPENING = r"(?:(?:sorry|unfortunately|answer|i am sorry|im sorry|i apologi[sz]e|but|however) )*"
 _SOURCE = (

@@ -41,7 +41,8 @@ def _find_emails(text: str) -> Iterator[tuple[int, int]]:
 
 def _find_ssns(text: str) -> Iterator[tuple[int, int]]:
     return chain(
-        (match.span() for match in _SSN.finditer(text)), (match.span(1) for match in _SSN_NAMED.finditer(text))
+        (match.span() for match in _SSN.finditer(text)),
+        (match.span(1) for match in _SSN_NAMED.finditer(text)),
     )
 
 

@@ -20,7 +20,9 @@ _UNSPACED = (
     "\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31f0-\u31ff"  # kana, bopomofo
     "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
-_TOKEN = re.compile(rf"(?P<placeholder>{PLACEHOLDER.pattern})|[{_UNSPACED}]|[^\W_{_UNSPACED}]+", re.IGNORECASE)
+_TOKEN = re.compile(
+    rf"(?P<placeholder>{PLACEHOLDER.pattern})|[{_UNSPACED}]|[^\W_{_UNSPACED}]+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ app = typer.Typer(help="Fetch and check model files.", no_args_is_help=True)
 @app.command()
 def pull(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Built-in names or Hugging Face ids; none: all built-in models.")
+        list[str] | None,
+        typer.Argument(help="Built-in names or Hugging Face ids; none: all built-in models."),
     ] = None,
 ) -> None:
     """Fetch models into the cache, verified against pinned hashes, with a progress bar."""

@@ -134,7 +134,9 @@ class Database:
                     "This enrollment token is unknown, used up, expired, or for another node.",
                     "Ask the federation operator for a new one: `frag coordinator token NODE`.",
                 )
-            await session.merge(NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None))
+            await session.merge(
+                NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None)
+            )
 
     async def public_key(self, node_id: str) -> bytes | None:
         """Public key of an enrolled, unrevoked node."""

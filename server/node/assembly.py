@@ -54,9 +54,7 @@ async def open_answering(
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
         embedder = await asyncio.to_thread(load_embedder, models)
-        redactor = await asyncio.to_thread(
-            PresidioRedactor, locate(models.ner, "ner"), policy.entity_types
-        )
+        redactor = await asyncio.to_thread(PresidioRedactor, locate(models.ner, "ner"), policy.entity_types)
         stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
         for store in stores.values():
             stack.callback(store.close)

@@ -38,7 +38,10 @@ async def enroll(folder: NodeFolder, token: EnrollmentToken, tls_ca: Path | None
             coordinator_key = await _check_identity(session, token, tls)
             public_key = identity.public_bytes(key)
             signed = enrollment_transcript(
-                token.node_id, hashlib.sha256(token.secret).digest(), public_key, token.coordinator_fingerprint
+                token.node_id,
+                hashlib.sha256(token.secret).digest(),
+                public_key,
+                token.coordinator_fingerprint,
             )
             body = {
                 "node_id": token.node_id,

@@ -116,9 +116,7 @@ class NodeProcess:
                 _log.info("disconnected")
 
     @contextlib.asynccontextmanager
-    async def _dial(
-        self, session: aiohttp.ClientSession
-    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async def _dial(self, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with session.ws_connect(
             f"{self._peer.url}/v1/connect",
             max_msg_size=MAX_FRAME_BYTES,

@@ -1,0 +1,196 @@
+"""Brings documents into the database: stage, embed what is new, publish all at once.
+
+Staged text lives in temporary tables, which vanish with the connection however the process ends. Embeddings are kept
+from the moment they are computed, keyed by embedder and text: an ingest that was interrupted loses nothing but the
+cheap part. One transaction publishes; until it commits, searches and other processes see the old documents only.
+
+Source of the atomic commit: SQLite, "Atomic Commit In SQLite", https://sqlite.org/atomiccommit.html.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from frag.errors import IndexStoreError
+from frag.protocols import Embedder, Progress
+from frag.types import Document
+from retrievers.chunking import chunk_document
+from retrievers.documents import SkippedFile
+from retrievers.lexical_index import erase_deleted_words
+from retrievers.database import transaction
+from retrievers.snapshot import LiveIndex
+
+_DOCUMENTS_PER_COMMIT = 256
+_CHUNKS_PER_COMMIT = 256
+_MIN_REMOVALS_KEPT = 10_000
+
+_STAGE = """
+CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE unread (path TEXT NOT NULL);
+CREATE TEMP TABLE staged_documents (
+  document_id TEXT PRIMARY KEY, content_sha256 BLOB, title TEXT, num_chars INTEGER, num_chunks INTEGER
+);
+CREATE TEMP TABLE staged_chunks (
+  position INTEGER PRIMARY KEY, document_id TEXT, start_char INTEGER, end_char INTEGER, text_sha256 BLOB, text TEXT
+);
+CREATE TEMP TABLE missing (row INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TEMP TABLE outgoing (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+_KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
+"""A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What one publication changed, in documents."""
+
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+
+
+class Ingest:
+    """One run over a set of documents, on a connection of its own. Use: `stage`, `embed`, `publish`.
+
+    Args:
+        connection: Write connection to a database that `database.prepare` made ready.
+        embedder: Embeds and cuts.
+        chunk_tokens: As in `chunk_document`.
+        overlap_tokens: As in `chunk_document`.
+        rebuild: Embeds every document anew, also those that are not among the sources.
+
+    Raises:
+        IndexStoreError: The database holds vectors of another embedder and `rebuild` is False.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        embedder: Embedder,
+        *,
+        chunk_tokens: int,
+        overlap_tokens: int,
+        rebuild: bool,
+    ) -> None:
+        self._connection = connection
+        self._embedder = embedder
+        self._chunk_tokens = chunk_tokens
+        self._overlap_tokens = overlap_tokens
+        self._rebuild = rebuild
+        self.num_embedded = 0
+        connection.executescript(_STAGE)
+        self._embedder_key = self._register_embedder()
+
+    def _register_embedder(self) -> int:
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO embedders (fingerprint) VALUES (?)", (self._embedder.fingerprint,)
+            )
+            (own,) = self._connection.execute(
+                "SELECT embedder_key FROM embedders WHERE fingerprint = ?", (self._embedder.fingerprint,)
+            ).fetchone()
+            published, num_chunks = self._connection.execute(
+                "SELECT embedder_key, num_chunks FROM collection"
+            ).fetchone()
+            if published not in (None, own) and num_chunks and not self._rebuild:
+                raise other_embedder_error()
+        return int(own)
+
+    def stage(self, documents: Iterable[Document | SkippedFile]) -> list[SkippedFile]:
+        """Cuts every new or changed document; returns what was skipped."""
+        skipped: list[SkippedFile] = []
+        for batch in _batches(documents, _DOCUMENTS_PER_COMMIT):
+            with transaction(self._connection, "DEFERRED"):
+                skipped.extend(refused for item in batch if (refused := self._stage_item(item)))
+        if self._rebuild:
+            self._stage_unseen()
+        return skipped
+
+    def _stage_item(self, item: Document | SkippedFile) -> SkippedFile | None:
+        refused = item if isinstance(item, SkippedFile) else _refusal(item)
+        if refused is None and isinstance(item, Document):
+            refused = self._stage_document(item)
+        if refused and refused.code in _KEEPS_WHAT_WAS_INDEXED:
+            self._connection.execute("INSERT INTO unread VALUES (?)", (refused.path,))
+        return refused
+
+    def _stage_document(self, document: Document) -> SkippedFile | None:
+        new = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (document.document_id,))
+        if not new.rowcount:
+            return SkippedFile(document.document_id, "duplicate_id", "another document has this id")
+        digest = self._content_sha256(document)
+        published = self._connection.execute(
+            "SELECT content_sha256 FROM documents WHERE document_id = ?", (document.document_id,)
+        ).fetchone()
+        if self._rebuild or published != (digest,):
+            self._stage_chunks(document, digest)
+        return None
+
+    def _stage_chunks(self, document: Document, digest: bytes) -> None:
+        chunks = chunk_document(document, self._embedder, self._chunk_tokens, self._overlap_tokens)
+        self._connection.execute(
+            "INSERT INTO staged_documents VALUES (?, ?, ?, ?, ?)",
+            (document.document_id, digest, document.title, document.num_chars, len(chunks)),
+        )
+        self._connection.executemany(
+            "INSERT INTO staged_chunks (document_id, start_char, end_char, text_sha256, text) VALUES (?, ?, ?, ?, ?)",
+            (
+                (chunk.document_id, chunk.start_char, chunk.end_char, _sha256(chunk.text), chunk.text)
+                for chunk in chunks
+            ),
+        )
+
+    def _content_sha256(self, document: Document) -> bytes:
+        settings = f"{self._chunk_tokens} {self._overlap_tokens} {len(document.title)} {document.title}"
+        return _sha256(f"{settings} {document.text}")
+
+    def _stage_unseen(self) -> None:
+        """Stages the documents that are stored but not among the sources, from their chunks."""
+        rows = self._connection.execute(
+            "SELECT document_id, content_sha256, title, num_chars FROM documents"
+            " WHERE document_id NOT IN (SELECT document_id FROM seen)"
+        ).fetchall()
+        for document_id, digest, title, num_chars in rows:
+            chunks = self._connection.execute(
+                "SELECT start_char, text FROM chunks WHERE document_id = ? ORDER BY start_char", (document_id,)
+            ).fetchall()
+            text = restore_text(chunks, num_chars)
+            self._stage_chunks(Document(document_id=document_id, text=text, title=title), digest)
+
+    def embed(self, progress: Progress | None = None) -> None:
+        """Embeds the staged texts that have no embedding yet, long ones first; every batch is kept at once."""
+        with transaction(self._connection, "DEFERRED"):
+            self._connection.execute("DELETE FROM missing")
+            self._connection.execute(
+                "INSERT INTO missing (position) SELECT min(position) FROM staged_chunks WHERE NOT EXISTS ("
+                " SELECT 1 FROM embeddings WHERE embeddings.text_sha256 = staged_chunks.text_sha256"
+                " AND embedder_key = ?) GROUP BY text_sha256 ORDER BY length(text) DESC",
+                (self._embedder_key,),
+            )
+        (total,) = self._connection.execute("SELECT count(*) FROM missing").fetchone()
+        for first in range(0, total, _CHUNKS_PER_COMMIT):
+            if progress:
+                progress(first, total)
+            self._embed_batch(first)
+        if progress:
+            progress(total, total)
+
+    def _embed_batch(self, first: int) -> None:
+        rows = self._connection.execute(
+            "SELECT text_sha256, text FROM missing JOIN staged_chunks USING (position) WHERE row > ? AND row <= ?"
+            " ORDER BY row",
+            (first, first + _CHUNKS_PER_COMMIT),
+        ).fetchall()
+        vectors = self._embedder.embed([text for _, text in rows]).astype("<f4")
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO embeddings (embedder_key, text_sha256, vector) VALUES (?, ?, ?)",
+                (
+                    (self._embedder_key, digest, vector.tobytes())
+                    for (digest, _), vector in zip(rows, vectors, strict=True)
+                ),
+            )
+        self.num_embedded += len(rows)

@@ -1,0 +1,1 @@
+"""The demo: three clinics that never met, and three questions."""
