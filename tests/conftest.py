@@ -1,13 +1,15 @@
-"""Fixtures that every test may use."""
+"""What every test may use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+LoopGuard = Callable[[], AbstractContextManager[BlockBuster]]
+
 
 @pytest.fixture
-def blocked_loop_fails() -> Iterator[BlockBuster]:
-    """Any blocking call on the event loop, from our packages, is an error while this is in use."""
-    with blockbuster_ctx(["server", "frag", "retrievers", "prompt_tuning"]) as guard:
-        yield guard
+def unblocked_loop() -> LoopGuard:
+    """`with unblocked_loop(): …`: inside, a blocking call of our packages on the event loop is an error."""
+    return lambda: blockbuster_ctx(["server", "frag", "retrievers", "prompt_tuning"])
