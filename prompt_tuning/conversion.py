@@ -44,17 +44,20 @@ def convert_gguf(raw: Path, target: Path) -> None:
         raise ModelError(
             f"{raw} holds {len(files)} GGUF files instead of one.", "Give the folder of one model."
         )
+    from gguf import GGUFReader
+
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _save_tokenizer(files[0], partial)
-        _save_model(files[0], partial)
+        reader = GGUFReader(files[0])
+        _save_tokenizer(files[0], reader, partial)
+        _save_model(files[0], reader, partial)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _save_tokenizer(file: Path, folder: Path) -> None:
+def _save_tokenizer(file: Path, reader: Any, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
@@ -62,7 +65,7 @@ def _save_tokenizer(file: Path, folder: Path) -> None:
         raise ModelError(
             f"{file.name} lacks a chat template, an end or a padding token.", "Use an instruct model."
         )
-    if _field(file, "tokenizer.ggml.pre") == "smollm":
+    if _field(reader, "tokenizer.ggml.pre") == "smollm":
         _split_digits(tokenizer)
     tokenizer.padding_side = "left"
     tokenizer.save_pretrained(folder)
@@ -77,11 +80,11 @@ def _split_digits(tokenizer: Any) -> None:
     )
 
 
-def _save_model(file: Path, folder: Path) -> None:
+def _save_model(file: Path, reader: Any, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, GenerationConfig, LlamaForCausalLM
 
-    if (architecture := _field(file, "general.architecture")) != "llama":
+    if (architecture := _field(reader, "general.architecture")) != "llama":
         raise ModelError(
             f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it."
         )
@@ -89,7 +92,7 @@ def _save_model(file: Path, folder: Path) -> None:
     config.dtype = torch.bfloat16
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    weights = _read_weights(file, config.num_attention_heads, config.num_key_value_heads)
+    weights = _read_weights(reader, config.num_attention_heads, config.num_key_value_heads)
     model.load_state_dict(weights, assign=True, strict=not config.tie_word_embeddings)
     model.tie_weights()
     model.generation_config = GenerationConfig(
@@ -98,13 +101,13 @@ def _save_model(file: Path, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def _read_weights(file: Path, num_heads: int, num_key_value_heads: int) -> "dict[str, Tensor]":
+def _read_weights(reader: Any, num_heads: int, num_key_value_heads: int) -> "dict[str, Tensor]":
     """Every tensor of the file under its `transformers` name, dequantised, bfloat16."""
     import torch
-    from gguf import GGUFReader, dequantize
+    from gguf import dequantize
 
     weights = {}
-    for tensor in GGUFReader(file).tensors:
+    for tensor in reader.tensors:
         if (name := _name_of(tensor.name)) is None:
             continue
         values = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
@@ -129,8 +132,6 @@ def _rotary_halves(weight: "Tensor", num_heads: int) -> "Tensor":
     return rows.transpose(1, 2).reshape(weight.shape)
 
 
-def _field(file: Path, key: str) -> str:
-    from gguf import GGUFReader
-
-    field = GGUFReader(file).get_field(key)
+def _field(reader: Any, key: str) -> str:
+    field = reader.get_field(key)
     return str(field.contents()) if field is not None else ""

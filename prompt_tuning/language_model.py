@@ -1,0 +1,141 @@
+"""The default language model: any causal model of transformers in a local folder, on the CPU."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from frag.errors import BadRequestError, ModelError
+from frag.models import BUILT_IN
+from frag.types import Generation, GenerationRequest
+from prompt_tuning.token_layout import TokenLayout
+
+if TYPE_CHECKING:
+    from prompt_tuning.decoding import Job, Written
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+class TransformersLanguageModel:
+    """Implements `frag.protocols.LanguageModel` by batched greedy decoding. Not thread-safe: one worker owns it.
+
+    Args:
+        folder: Config, safetensors and tokenizer, as `frag.models.locate` gives it.
+        name: What answers call the model; the folder's name when empty.
+        threads: CPU threads of torch, for the whole process.
+        dtype: Of weights and cache. bfloat16 is faster; float32 makes batched and single runs equal to rounding.
+        max_context_tokens: Limit of prompt and answer together, in tokens; the model's own limit if that is lower.
+
+    Raises:
+        ModelError: The folder is missing or corrupt.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "",
+        threads: int = 2,
+        dtype: Dtype = "bfloat16",
+        max_context_tokens: int = 2048,
+    ) -> None:
+        import torch
+
+        from prompt_tuning.decoding import GreedyDecoder
+        from prompt_tuning.forward import make_forward
+
+        torch.set_num_threads(threads)
+        self._name = name or folder.name
+        self._model, self._tokenizer = _load(folder, dtype)
+        self._max_context_tokens = min(max_context_tokens, _own_limit(self._model.config))
+        self.layout = TokenLayout(self._tokenizer)
+        self._decoder = GreedyDecoder(make_forward(self._model), _end_ids(self._model, self._tokenizer))
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def warm_up(self) -> None:
+        """Runs once with the default instruction: its prefix is cached and the first question meets a warm model."""
+        self.generate([GenerationRequest(question="Ready?", max_new_tokens=2)])
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        is_cancelled: Callable[[int], bool] = lambda _row: False,
+    ) -> list[Generation]:
+        """Answers a batch in one go; order is kept. `num_new_tokens` and `token_logprob` count the end token.
+
+        Raises:
+            BadRequestError: A length does not fit the model.
+        """
+        if not requests:
+            return []
+        jobs = [self._job(request) for request in requests]
+        written = self._decoder.decode(jobs, is_cancelled)
+        return [self._generation(job, row) for job, row in zip(jobs, written, strict=True)]
+
+    def _job(self, request: GenerationRequest) -> "Job":
+        from prompt_tuning.decoding import Job
+
+        if not 1 <= request.max_new_tokens < self._max_context_tokens:
+            raise BadRequestError(
+                f"max_new_tokens is {request.max_new_tokens}, not in [1, {self._max_context_tokens - 1}].",
+                "Ask for fewer tokens.",
+            )
+        return Job(
+            prompt=self.layout.lay_out(request, self._max_context_tokens - request.max_new_tokens),
+            min_new_tokens=request.min_new_tokens,
+            max_new_tokens=request.max_new_tokens,
+        )
+
+    def _generation(self, job: "Job", written: "Written") -> Generation:
+        return Generation(
+            text=self._tokenizer.decode(written.ids, skip_special_tokens=True).strip(),
+            token_logprob=written.mean_logprob,
+            num_prompt_tokens=job.prompt.num_tokens,
+            num_new_tokens=len(written.ids),
+        )
+
+
+def _load(folder: Path, dtype: Dtype) -> tuple[Any, Any]:
+    """Model and tokenizer, from safetensors and without code from the folder."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if not folder.is_dir():
+        raise ModelError(f"There is no model folder {folder}.", _pull_command(folder))
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"The language model in {folder} cannot be loaded ({type(error).__name__}).", _pull_command(folder)
+        ) from error
+    if report["missing_keys"] or report["mismatched_keys"]:
+        raise ModelError(f"Weights are missing in {folder}.", _pull_command(folder))
+    return model.eval().requires_grad_(requires_grad=False), tokenizer
+
+
+def _pull_command(folder: Path) -> str:
+    name = folder.name if folder.name in BUILT_IN else "NAME"
+    return f"Fetch it again with `frag models pull {name}`."
+
+
+def _own_limit(config: Any) -> int:
+    return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
+
+
+def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+    named = model.generation_config.eos_token_id
+    ids = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+    return sorted({index for index in ids if index is not None})
