@@ -1,9 +1,11 @@
 """Cuts documents into chunks that an embedder sees whole.
 
-Chunks are packed from sentences, measured in the embedder's own tokens, and overlap by whole sentences. Offsets are
-exact: `document.text[chunk.start_char:chunk.end_char] == chunk.text`, and no text but whitespace lies outside of all
-chunks. Knows nothing of storage or search.
+Chunks are packed from sentences, measured in the embedder's own tokens, and overlap by whole sentences.
+Offsets are exact: `document.text[chunk.start_char:chunk.end_char] == chunk.text`, and no text but whitespace
+lies outside of all chunks. Knows nothing of storage or search.
 """
+
+# ruff: noqa: RUF001 - quotation marks and full stops of many scripts are meant
 
 import re
 from collections.abc import Iterator
@@ -14,11 +16,11 @@ from frag.protocols import Embedder
 from frag.types import Chunk, Document
 
 DEFAULT_CHUNK_TOKENS = 224
-"""A paragraph or two; leaves slack below the 254 tokens of all-MiniLM, as a slice may tokenize longer than in place."""
+"""A paragraph or two; below the 254 of all-MiniLM, since a slice may tokenize longer than in its place."""
 DEFAULT_OVERLAP_TOKENS = 32
 
 _MAX_TOKEN_CHARS = 32
-"""A longer token (base64, what the vocabulary gave up on) counts as several, so that no chunk grows without bound."""
+"""A longer token (base64, an unknown word) counts as several: chunks have a bound in characters."""
 _BLOCK_CHARS = 20_000
 """Sentences are tokenized together up to this length: few calls, little memory."""
 
@@ -30,7 +32,9 @@ _BOUND = re.compile(
     """,
     re.VERBOSE,
 )
-_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|Fig|vs|cf|e\.g|i\.e|z\.B|Inc|Ltd)\.$")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|Fig|vs|cf|e\.g|i\.e|z\.B|Inc|Ltd)\.$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,13 @@ def chunk_document(
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Spans (start, end) of the sentences of `text`, trimmed, in order, covering all that is not whitespace."""
+    """Trimmed spans (start, end) of the sentences of `text`, in order, covering all but whitespace."""
     bounds = [0]
     for match in _BOUND.finditer(text):
         end = match.end()
-        if text[match.start()] == "." and _ABBREVIATION.search(text, max(0, match.start() - 6), match.start() + 1):
+        if text[match.start()] == "." and _ABBREVIATION.search(
+            text, max(0, match.start() - 6), match.start() + 1
+        ):
             continue
         bounds.append(end)
     bounds.append(len(text))
@@ -97,12 +103,11 @@ def _pieces(text: str, embedder: Embedder, limit: int, overlap: int) -> Iterator
         origin, end = block[0][0], block[-1][1]
         starts = _token_starts(embedder.token_offsets(text[origin:end]), origin, end)
         position = 0
-        for sentence_start, sentence_end in block:
-            inside = []
-            while position < len(starts) and starts[position] < sentence_end:
-                inside.append(starts[position])
+        for span in block:
+            first = position
+            while position < len(starts) and starts[position] < span[1]:
                 position += 1
-            yield from _split(text, sentence_start, sentence_end, inside, limit, overlap)
+            yield from _split(text, span, starts[first:position], limit, overlap)
 
 
 def _blocks(sentences: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -117,7 +122,7 @@ def _blocks(sentences: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]
 
 
 def _token_starts(offsets: list[tuple[int, int]], origin: int, end: int) -> list[int]:
-    """Where tokens start in the document, ascending; a stretch without one counts as a token per 32 characters."""
+    """Where tokens start in the document, ascending; 32 characters without a start count as a token."""
     starts: list[int] = []
     last = origin
     for start in (*(origin + token_start for token_start, _ in offsets), end):
@@ -127,8 +132,9 @@ def _token_starts(offsets: list[tuple[int, int]], origin: int, end: int) -> list
     return starts[:-1]
 
 
-def _split(text: str, start: int, end: int, starts: list[int], limit: int, overlap: int) -> Iterator[_Piece]:
+def _split(text: str, span: tuple[int, int], starts: list[int], limit: int, overlap: int) -> Iterator[_Piece]:
     """A sentence as one piece; one over `limit` tokens as pieces small enough to serve as overlap."""
+    start, end = span
     if len(starts) <= limit:
         yield _Piece(start, end, len(starts))
         return
@@ -153,7 +159,7 @@ def _word_start(text: str, starts: list[int], row: int, size: int) -> int:
 
 
 def _pack(pieces: Iterator[_Piece], limit: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Greedily fills chunks up to `limit` tokens; each begins with the last pieces before it, up to `overlap`."""
+    """Greedily fills chunks up to `limit` tokens; each repeats the last pieces before it, up to `overlap`."""
     chunk: list[_Piece] = []
     num_tokens = 0
     for piece in pieces:

@@ -1,7 +1,7 @@
-"""Opens the one SQLite database of a collection, brings its schema up to date and names what is wrong with it.
+"""Opens the one SQLite database of a collection, brings its schema up to date, names what is wrong with it.
 
-WAL lets searches read while an ingest writes; `synchronous=FULL` makes every commit durable; `secure_delete` overwrites
-deleted text. Knows the tables, not what they are used for.
+WAL lets searches read while an ingest writes; `synchronous=FULL` makes every commit durable; `secure_delete`
+overwrites deleted text. Knows the tables, not what they are used for.
 """
 
 import os
@@ -19,54 +19,54 @@ _APPLICATION_ID = 0x66726167  # "frag"
 _WRITE_TIMEOUT_S = 60.0
 _SCRUB_TIMEOUT_S = 1.0
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE embedders (
-      embedder_key INTEGER PRIMARY KEY,
-      fingerprint TEXT NOT NULL UNIQUE
-    );
-    -- vectors of published chunks, and those of an interrupted ingest, which its next run finds here
-    CREATE TABLE embeddings (
-      embedding_id INTEGER PRIMARY KEY,
-      embedder_key INTEGER NOT NULL REFERENCES embedders,
-      text_sha256 BLOB NOT NULL,
-      vector BLOB NOT NULL,
-      UNIQUE (text_sha256, embedder_key)
-    );
-    CREATE TABLE documents (
-      document_id TEXT PRIMARY KEY,
-      content_sha256 BLOB NOT NULL,
-      title TEXT NOT NULL,
-      num_chars INTEGER NOT NULL,
-      num_chunks INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE chunks (
-      chunk_id INTEGER PRIMARY KEY AUTOINCREMENT,
-      document_id TEXT NOT NULL REFERENCES documents,
-      start_char INTEGER NOT NULL,
-      end_char INTEGER NOT NULL,
-      embedding_id INTEGER NOT NULL REFERENCES embeddings,
-      text TEXT NOT NULL
-    );
-    CREATE INDEX chunks_by_document ON chunks (document_id);
-    CREATE INDEX chunks_by_embedding ON chunks (embedding_id);
-    -- with ascending chunk ids this is the change log: other processes catch up from where they stand
-    CREATE TABLE removals (
-      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-      chunk_id INTEGER NOT NULL
-    );
-    -- revision grows with every publication; generation when the log does not tell all and readers load anew
-    CREATE TABLE collection (
-      only INTEGER PRIMARY KEY CHECK (only = 1),
-      embedder_key INTEGER REFERENCES embedders,
-      revision INTEGER NOT NULL,
-      generation INTEGER NOT NULL,
-      num_chunks INTEGER NOT NULL
-    );
-    INSERT INTO collection VALUES (1, NULL, 0, 0, 0);
-    """
-    + LEXICAL_SCHEMA,
-)
+_FIRST_SCHEMA = """
+CREATE TABLE embedders (
+  embedder_key INTEGER PRIMARY KEY,
+  fingerprint TEXT NOT NULL UNIQUE
+);
+-- vectors of published chunks, and those of an interrupted ingest, which its next run finds here
+CREATE TABLE embeddings (
+  embedding_id INTEGER PRIMARY KEY,
+  embedder_key INTEGER NOT NULL REFERENCES embedders,
+  text_sha256 BLOB NOT NULL,
+  vector BLOB NOT NULL,
+  UNIQUE (text_sha256, embedder_key)
+);
+CREATE TABLE documents (
+  document_id TEXT PRIMARY KEY,
+  content_sha256 BLOB NOT NULL,
+  title TEXT NOT NULL,
+  num_chars INTEGER NOT NULL,
+  num_chunks INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE chunks (
+  chunk_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  document_id TEXT NOT NULL REFERENCES documents,
+  start_char INTEGER NOT NULL,
+  end_char INTEGER NOT NULL,
+  embedding_id INTEGER NOT NULL REFERENCES embeddings,
+  text TEXT NOT NULL
+);
+CREATE INDEX chunks_by_document ON chunks (document_id);
+CREATE INDEX chunks_by_embedding ON chunks (embedding_id);
+-- with ascending chunk ids this is the change log: other processes catch up from where they stand
+CREATE TABLE removals (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  chunk_id INTEGER NOT NULL
+);
+-- revision grows with every publication; generation when the log does not tell all and readers load anew
+CREATE TABLE collection (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  embedder_key INTEGER REFERENCES embedders,
+  revision INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  num_chunks INTEGER NOT NULL
+);
+INSERT INTO collection VALUES (1, NULL, 0, 0, 0);
+"""
+
+MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}",)
+"""One script a version; a released one is never edited."""
 
 
 @contextmanager
@@ -99,7 +99,12 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         path, timeout=_WRITE_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
     )
     try:
-        for pragma in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", f"query_only={int(read_only)}"):
+        for pragma in (
+            "synchronous=FULL",
+            "secure_delete=ON",
+            "foreign_keys=ON",
+            f"query_only={int(read_only)}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
         connection.close()
@@ -134,11 +139,13 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (num_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if num_tables and application_id != _APPLICATION_ID:
-        raise IndexStoreError(f"{path} is a database of another program.", "Choose another folder for the index.")
+        raise IndexStoreError(
+            f"{path} is a database of another program.", "Choose another folder for the index."
+        )
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Runs the `migrations` that `PRAGMA user_version` has not counted yet, in one transaction.
+    """Runs those `migrations` that `PRAGMA user_version` has not counted yet, in one transaction.
 
     Raises:
         IndexStoreError: The database has seen more migrations than there are here.
@@ -176,11 +183,12 @@ def _statements(script: str) -> Iterator[str]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Commits what the block did, or nothing of it."""
+    """Commits what the block did, unless it has done so itself, or nothing of it."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
-        connection.execute("COMMIT")
+        if connection.in_transaction:
+            connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -188,7 +196,15 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
 
 
 def scrub_log(connection: sqlite3.Connection) -> None:
-    """Empties the write-ahead log, which still holds pages of deleted text; waits a second for readers at most."""
+    """Empties the write-ahead log, which still holds deleted text; waits for readers a second at most."""
     connection.execute(f"PRAGMA busy_timeout={int(1000 * _SCRUB_TIMEOUT_S)}")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     connection.execute(f"PRAGMA busy_timeout={int(1000 * _WRITE_TIMEOUT_S)}")
+
+
+def other_embedder_error() -> IndexStoreError:
+    """The vectors at hand and those in the database come from different models and must not be compared."""
+    return IndexStoreError(
+        "The index was made with another embedder.",
+        "Embed the documents again with `frag node ingest --rebuild`.",
+    )

@@ -5,14 +5,17 @@ The folder is a model as Hugging Face stores it, weights in safetensors (pickled
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from frag.errors import ModelError
 from frag.protocols import FloatArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _PULL = "Fetch it again with `frag models pull`."
 _NOT_PART_OF_MODEL = {".md", ".py", ".gitattributes"}
@@ -40,7 +43,7 @@ class SentenceEmbedder:
         self._model = _load(self._folder, threads)
         special_tokens = self._model.tokenizer.num_special_tokens_to_add()
         self._max_tokens = int(self._model.max_seq_length) - int(special_tokens)
-        self._dimension = self.embed([""]).shape[1]
+        self._dimension: int = self.embed([""]).shape[1]
         self._fingerprint = _fingerprint(self._folder)
 
     def __repr__(self) -> str:
@@ -86,11 +89,12 @@ class SentenceEmbedder:
         import torch
 
         with self._lock:
-            features = _preparation(self._model)(texts)
+            features = _prepare(self._model, texts)
         with torch.inference_mode():
             vectors: FloatArray = self._model(features)["sentence_embedding"].float().numpy()
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        unit: FloatArray = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        return unit
 
 
 def _check_files(folder: Path) -> None:
@@ -101,11 +105,10 @@ def _check_files(folder: Path) -> None:
         raise ModelError(f"The embedder {folder} has no weights (*.safetensors).", _PULL)
 
 
-def _load(folder: Path, threads: int) -> Any:
+def _load(folder: Path, threads: int) -> "SentenceTransformer":
     import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
-
     from transformers.utils.logging import disable_progress_bar
 
     torch.set_num_threads(threads)
@@ -114,16 +117,25 @@ def _load(folder: Path, threads: int) -> Any:
         model = SentenceTransformer(
             str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
         )
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         # corrupt JSON, weights or shapes surface as any of these
-        raise ModelError(f"The embedder {folder} cannot be loaded ({type(error).__name__}).", _PULL) from error
+        raise ModelError(
+            f"The embedder {folder} cannot be loaded ({type(error).__name__}).", _PULL
+        ) from error
     return model.eval()
 
 
-def _preparation(model: Any) -> Callable[[list[str]], Any]:
+def _prepare(model: "SentenceTransformer", texts: list[str]) -> "dict[str, Any]":
     """sentence-transformers 6 renamed `tokenize` to `preprocess`."""
-    prepare: Callable[[list[str]], Any] = model.preprocess if hasattr(model, "preprocess") else model.tokenize
-    return prepare
+    return model.preprocess(texts) if hasattr(model, "preprocess") else model.tokenize(texts)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -19,8 +19,9 @@ def reciprocal_rank_fusion(
 ) -> list[tuple[int, float]]:
     """Returns (id, score) of every ranked id, best first; equal scores by ascending id.
 
-    The score of an id is the sum of `weight / (k + rank)` over the rankings that hold it, ranks from 1 (equation 1).
-    The order of the rankings does not matter. An id that a ranking repeats counts at its best rank.
+    The score of an id is the sum of `weight / (k + rank)` over the rankings that hold it, ranks from 1
+    (equation 1). The order of the rankings does not matter. An id that a ranking repeats counts at its best
+    rank.
 
     Raises:
         ValueError: `weights` has not one entry per ranking.

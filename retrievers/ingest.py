@@ -1,55 +1,45 @@
 """Brings documents into the database: stage, embed what is new, publish all at once.
 
-Staged text lives in temporary tables, which vanish with the connection however the process ends. Embeddings are kept
-from the moment they are computed, keyed by embedder and text: an ingest that was interrupted loses nothing but the
-cheap part. One transaction publishes; until it commits, searches and other processes see the old documents only.
-
-Source of the atomic commit: SQLite, "Atomic Commit In SQLite", https://sqlite.org/atomiccommit.html.
+Staged text lives in temporary tables, which vanish with the connection however the process ends. Embeddings
+are kept from the moment they are computed, keyed by embedder and text: an ingest that was interrupted loses
+nothing but the cheap part. One transaction publishes; until it commits, searches and other processes see the
+old documents only.
 """
 
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import islice
 
-from frag.errors import IndexStoreError
 from frag.protocols import Embedder, Progress
 from frag.types import Document
 from retrievers.chunking import chunk_document
+from retrievers.database import other_embedder_error, transaction
 from retrievers.documents import SkippedFile
-from retrievers.lexical_index import erase_deleted_words
-from retrievers.database import transaction
+from retrievers.publication import Publication, publish
 from retrievers.snapshot import LiveIndex
 
 _DOCUMENTS_PER_COMMIT = 256
 _CHUNKS_PER_COMMIT = 256
-_MIN_REMOVALS_KEPT = 10_000
-
 _STAGE = """
-CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TEMP TABLE unread (path TEXT NOT NULL);
-CREATE TEMP TABLE staged_documents (
-  document_id TEXT PRIMARY KEY, content_sha256 BLOB, title TEXT, num_chars INTEGER, num_chunks INTEGER
-);
-CREATE TEMP TABLE staged_chunks (
-  position INTEGER PRIMARY KEY, document_id TEXT, start_char INTEGER, end_char INTEGER, text_sha256 BLOB, text TEXT
-);
-CREATE TEMP TABLE missing (row INTEGER PRIMARY KEY, position INTEGER NOT NULL);
-CREATE TEMP TABLE outgoing (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TEMP TABLE unread (path TEXT NOT
+NULL); CREATE TEMP TABLE staged_documents ( document_id TEXT PRIMARY KEY, content_sha256 BLOB, title TEXT,
+num_chars INTEGER, num_chunks INTEGER ); CREATE TEMP TABLE staged_chunks ( position INTEGER PRIMARY KEY,
+document_id TEXT, start_char INTEGER, end_char INTEGER, text_sha256 BLOB, text TEXT ); CREATE TEMP TABLE gone
+(document_id TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TEMP TABLE missing (row INTEGER PRIMARY KEY, position
+INTEGER NOT NULL);
+"""
+
+_FIND_GONE = """
+INSERT INTO gone SELECT document_id FROM documents
+WHERE document_id NOT IN (SELECT document_id FROM seen) AND NOT EXISTS (
+  SELECT 1 FROM unread
+  WHERE document_id = path OR substr(document_id, 1, length(path) + 1) IN (path || '#', path || '/')
+)
 """
 
 _KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
 """A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """What one publication changed, in documents."""
-
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
 
 
 class Ingest:
@@ -61,6 +51,7 @@ class Ingest:
         chunk_tokens: As in `chunk_document`.
         overlap_tokens: As in `chunk_document`.
         rebuild: Embeds every document anew, also those that are not among the sources.
+        remove_missing: Removes stored documents that are not among the sources.
 
     Raises:
         IndexStoreError: The database holds vectors of another embedder and `rebuild` is False.
@@ -73,13 +64,15 @@ class Ingest:
         *,
         chunk_tokens: int,
         overlap_tokens: int,
-        rebuild: bool,
+        rebuild: bool = False,
+        remove_missing: bool = False,
     ) -> None:
         self._connection = connection
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
         self._overlap_tokens = overlap_tokens
         self._rebuild = rebuild
+        self._remove_missing = remove_missing
         self.num_embedded = 0
         connection.executescript(_STAGE)
         self._embedder_key = self._register_embedder()
@@ -105,8 +98,11 @@ class Ingest:
         for batch in _batches(documents, _DOCUMENTS_PER_COMMIT):
             with transaction(self._connection, "DEFERRED"):
                 skipped.extend(refused for item in batch if (refused := self._stage_item(item)))
-        if self._rebuild:
-            self._stage_unseen()
+        with transaction(self._connection, "DEFERRED"):
+            if self._remove_missing:
+                self._connection.execute(_FIND_GONE)
+            if self._rebuild:
+                self._stage_unseen()
         return skipped
 
     def _stage_item(self, item: Document | SkippedFile) -> SkippedFile | None:
@@ -136,7 +132,8 @@ class Ingest:
             (document.document_id, digest, document.title, document.num_chars, len(chunks)),
         )
         self._connection.executemany(
-            "INSERT INTO staged_chunks (document_id, start_char, end_char, text_sha256, text) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO staged_chunks (document_id, start_char, end_char, text_sha256, text)"
+            " VALUES (?, ?, ?, ?, ?)",
             (
                 (chunk.document_id, chunk.start_char, chunk.end_char, _sha256(chunk.text), chunk.text)
                 for chunk in chunks
@@ -148,20 +145,21 @@ class Ingest:
         return _sha256(f"{settings} {document.text}")
 
     def _stage_unseen(self) -> None:
-        """Stages the documents that are stored but not among the sources, from their chunks."""
+        """Stages stored documents that stay though they are not among the sources, from their chunks."""
         rows = self._connection.execute(
             "SELECT document_id, content_sha256, title, num_chars FROM documents"
-            " WHERE document_id NOT IN (SELECT document_id FROM seen)"
+            " WHERE document_id NOT IN (SELECT document_id FROM seen UNION SELECT document_id FROM gone)"
         ).fetchall()
         for document_id, digest, title, num_chars in rows:
             chunks = self._connection.execute(
-                "SELECT start_char, text FROM chunks WHERE document_id = ? ORDER BY start_char", (document_id,)
+                "SELECT start_char, text FROM chunks WHERE document_id = ? ORDER BY start_char",
+                (document_id,),
             ).fetchall()
             text = restore_text(chunks, num_chars)
             self._stage_chunks(Document(document_id=document_id, text=text, title=title), digest)
 
     def embed(self, progress: Progress | None = None) -> None:
-        """Embeds the staged texts that have no embedding yet, long ones first; every batch is kept at once."""
+        """Embeds the staged texts that have no embedding yet, long ones first; each batch is kept at once."""
         with transaction(self._connection, "DEFERRED"):
             self._connection.execute("DELETE FROM missing")
             self._connection.execute(
@@ -180,8 +178,8 @@ class Ingest:
 
     def _embed_batch(self, first: int) -> None:
         rows = self._connection.execute(
-            "SELECT text_sha256, text FROM missing JOIN staged_chunks USING (position) WHERE row > ? AND row <= ?"
-            " ORDER BY row",
+            "SELECT text_sha256, text FROM missing JOIN staged_chunks USING (position)"
+            " WHERE row > ? AND row <= ? ORDER BY row",
             (first, first + _CHUNKS_PER_COMMIT),
         ).fetchall()
         vectors = self._embedder.embed([text for _, text in rows]).astype("<f4")
@@ -194,3 +192,45 @@ class Ingest:
                 ),
             )
         self.num_embedded += len(rows)
+
+    def publish(self, live: LiveIndex) -> Publication:
+        """Makes the staged documents the searchable ones, at once, here and in every other process."""
+        while (publication := publish(self._connection, live, self._embedder_key)) is None:
+            # a deletion beside this run dropped embeddings that it counted on
+            self.embed()
+        return publication
+
+
+def restore_text(chunks: Iterable[tuple[int, str]], num_chars: int) -> str:
+    """The text of a document from its chunks (start_char, text), but for the kind of whitespace between."""
+    parts: list[str] = []
+    length = 0
+    for start, text in chunks:
+        gap = start - length
+        parts.append(("\n" if gap > 1 else " ") * gap)
+        new_text = text[max(0, -gap) :]
+        parts.append(new_text)
+        length += max(gap, 0) + len(new_text)
+    return "".join(parts) + "\n" * (num_chars - length)
+
+
+def _refusal(document: Document) -> SkippedFile | None:
+    if not document.document_id:
+        return SkippedFile("", "corrupt", "the document has no id")
+    if not document.text.strip():
+        return SkippedFile(document.document_id, "empty", "there is no text in it")
+    try:
+        f"{document.document_id}{document.title}{document.text}".encode()
+    except UnicodeEncodeError:
+        return SkippedFile(ascii(document.document_id), "corrupt", "the text holds a lone surrogate")
+    return None
+
+
+def _batches(items: Iterable[Document | SkippedFile], size: int) -> Iterator[list[Document | SkippedFile]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,7 +1,7 @@
 """Ranks chunks by the words of a question: SQLite FTS5 and bm25, inside the database that holds the chunks.
 
-`LEXICAL_SCHEMA` keeps the word index true to a table `chunks(chunk_id, text)` by triggers, so that both change in one
-transaction. Any text is a safe question: words only, each quoted.
+`LEXICAL_SCHEMA` keeps the word index true to a table `chunks(chunk_id, text)` by triggers, so that both
+change in one transaction. Any text is a safe question: words only, each quoted.
 """
 
 import re
@@ -25,7 +25,7 @@ _WORD = re.compile(r"\w+")
 _MAX_WORDS = 64
 """A question is short; a pasted page must not become a query of thousands of terms."""
 _COMMON_SHARE = 0.1
-"""Words in more than this share of the chunks say little and cost most; they are left out while rarer ones remain."""
+"""Words in more than this share of the chunks say little and cost most: left out if rarer ones remain."""
 _COMMON_FLOOR = 1000
 """Below this many chunks a word is never too common: every lookup is quick."""
 
@@ -53,7 +53,8 @@ def question_words(question: str) -> list[str]:
 def erase_deleted_words(connection: sqlite3.Connection) -> None:
     """Rewrites the word index without what was deleted, inside the caller's transaction.
 
-    FTS5 only marks deleted words until it happens to merge; their text could be read from the file until then.
+    FTS5 only marks deleted words until it happens to merge; their text could be read from the file until
+    then.
     """
     connection.execute("INSERT INTO chunk_words (chunk_words) VALUES ('optimize')")
 

@@ -1,8 +1,8 @@
-"""The vector index in memory, held true to the database: loaded once, then caught up by what other writers changed.
+"""The vector index in memory, held true to the database: loaded once, then caught up with other writers.
 
-The database is the truth; this is derived. One counter, `collection.revision`, tells a search whether anything was
-published since, by whatever process: it costs one row, and unlike `PRAGMA data_version` does not stir when an ingest
-only stages embeddings.
+The database is the truth; this is derived. One counter, `collection.revision`, tells a search whether
+anything was published since, by whatever process: it costs one row, and unlike `PRAGMA data_version` does not
+stir when an ingest only stages embeddings.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ _ROWS_PER_FETCH = 4096
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The collection as of one revision. `fingerprint` is of the embedder of its vectors, empty before the first."""
+    """The collection at one revision. `fingerprint` is of the vectors' embedder, empty before the first."""
 
     revision: int
     generation: int
@@ -71,7 +71,8 @@ class LiveIndex:
     def _caught_up(self, connection: sqlite3.Connection) -> Snapshot:
         old = self._snapshot
         revision, generation, fingerprint = connection.execute(
-            "SELECT revision, generation, coalesce(fingerprint, '') FROM collection LEFT JOIN embedders USING (embedder_key)"
+            "SELECT revision, generation, coalesce(fingerprint, '')"
+            " FROM collection LEFT JOIN embedders USING (embedder_key)"
         ).fetchone()
         if revision == old.revision:
             return old
@@ -108,7 +109,8 @@ def _read_vectors(
     connection: sqlite3.Connection, after_chunk_id: int, dimension: int
 ) -> tuple[list[int], FloatArray]:
     cursor = connection.execute(
-        "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id) WHERE chunk_id > ? ORDER BY chunk_id",
+        "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id)"
+        " WHERE chunk_id > ? ORDER BY chunk_id",
         (after_chunk_id,),
     )
     ids: list[int] = []

@@ -1,12 +1,15 @@
-"""An exact vector index as an immutable snapshot: `add` and `remove` return a new index and share what did not change.
+"""An exact vector index that never changes: `add` and `remove` return a new one and share what stayed.
 
-A search holds the snapshot that it began with; whoever owns the index swaps one reference. Results depend on the
-(id, vector) set alone, not on how it came to be: equal scores are ordered by id. Knows nothing of text or storage.
+A search holds the snapshot that it began with; whoever owns the index swaps one reference. Results depend on
+the (id, vector) set alone, not on how it came to be: equal scores are ordered by id. Knows nothing of text or
+storage.
 
-The vectors stand in segments, merged like the levels of a log-structured tree, so that a thousand small adds leave about
-ten segments. A segment is whatever has the methods of `FlatSegment`; approximate kinds fit the same seam.
+The vectors stand in segments, merged like the levels of a log-structured tree, so that a thousand small adds
+leave about ten segments. A segment is whatever has the methods of `FlatSegment`; approximate kinds fit the
+same seam.
 """
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,9 +39,7 @@ class FlatSegment:
     @classmethod
     def build(cls, ids: IdArray, vectors: FloatArray) -> "FlatSegment":
         """Holds `vectors` [n, d] under `ids` [n], which ascend."""
-        import faiss
-
-        flat = faiss.IndexFlatIP(vectors.shape[1])
+        flat = _faiss().IndexFlatIP(vectors.shape[1])
         flat.add(vectors)
         return cls(ids, np.ones(len(ids), dtype=np.bool_), flat, len(ids))
 
@@ -60,21 +61,23 @@ class FlatSegment:
     def contents(self) -> tuple[IdArray, FloatArray]:
         """The living ids [m] and their vectors [m, d]."""
         vectors: FloatArray = self.flat.reconstruct_n(0, len(self.ids))
-        return (self.ids, vectors) if self.num_alive == len(self.ids) else (self.ids[self.alive], vectors[self.alive])
+        return (
+            (self.ids, vectors)
+            if self.num_alive == len(self.ids)
+            else (self.ids[self.alive], vectors[self.alive])
+        )
 
     def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
         """Rows of the `depth` best living vectors, best first, and their inner products with `vector` [d]."""
-        import faiss
-
         parameters = None
         if self.num_alive < len(self.ids):
-            bitmap = np.packbits(self.alive, bitorder="little")
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+            selector = _faiss().IDSelectorBitmap(np.packbits(self.alive, bitorder="little"))
+            parameters = _faiss().SearchParameters(sel=selector)
         scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=parameters)
         return rows[0], scores[0]
 
     def search(self, vector: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
-        """The ids of the best vectors and their scores, unordered, with all that tie at the edge of `top_k`."""
+        """Ids and scores of the best vectors, unordered, with all that tie at the edge of `top_k`."""
         depth = top_k + _SPARE
         rows, scores = self.candidates(vector, depth)
         while len(rows) < self.num_alive and scores[-1] > scores[top_k - 1] - _TIE_MARGIN:
@@ -142,7 +145,7 @@ class VectorIndex:
         return ids, scores
 
     def scores(self, vector: FloatArray, ids: Iterable[int]) -> dict[int, float]:
-        """Inner products of `vector` [dimension] with the stored vectors of `ids`, exactly as `search` has them.
+        """Inner products of `vector` [dimension] with the vectors of `ids`, exactly as `search` has them.
 
         Ids that the index does not hold are left out.
         """
@@ -156,8 +159,13 @@ class VectorIndex:
         return result
 
 
+def _faiss() -> Any:
+    # untyped: its Python layer rewrites the signatures of the C++ classes that its stubs describe
+    return importlib.import_module("faiss")
+
+
 def _inner_products(rows: FloatArray, vector: FloatArray) -> FloatArray:
-    """Each a function of its own row only, unlike a BLAS product, whose rounding depends on the row's place."""
+    """Each a function of its own row only; the rounding of a BLAS product depends on the row's place."""
     products: FloatArray = (rows.astype(np.float64) * vector).sum(axis=1).astype(np.float32)
     return products
 
@@ -174,9 +182,8 @@ def _merge(segments: tuple[FlatSegment, ...]) -> tuple[FlatSegment, ...]:
     kept = list(segments)
     while len(kept) > 1 and kept[-2].num_alive < 2 * kept[-1].num_alive:
         newer, older = kept.pop(), kept.pop()
-        ids, vectors = (
-            np.concatenate(parts) for parts in zip(older.contents(), newer.contents(), strict=True)
-        )
+        (older_ids, older_vectors), (newer_ids, newer_vectors) = older.contents(), newer.contents()
+        ids, vectors = np.concatenate([older_ids, newer_ids]), np.concatenate([older_vectors, newer_vectors])
         order = np.argsort(ids, kind="stable")
         kept.append(FlatSegment.build(ids[order], vectors[order]))
     return tuple(kept)

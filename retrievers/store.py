@@ -1,0 +1,287 @@
+"""A searchable collection of documents in a folder: add, update, delete, search.
+
+One SQLite database is the truth; vectors in memory are derived from it (`snapshot`). Every process that opens
+the folder sees what any other published or deleted, at its next search. Knows nothing of networks or language
+models.
+"""
+
+import fcntl
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from frag.errors import IndexStoreError
+from frag.protocols import Embedder, FloatArray, Progress
+from frag.types import Document, Hit, RetrievalMode
+from retrievers import publication
+from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
+from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
+from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
+from retrievers.ingest import Ingest
+from retrievers.ranking import rank
+from retrievers.snapshot import LiveIndex, Snapshot
+
+Source = str | Path | Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport:
+    """What an ingest did, in documents.
+
+    `num_chunks` are in the collection now; `num_embedded` texts passed through the embedder in this run.
+    """
+
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+    skipped: tuple[SkippedFile, ...]
+    num_chunks: int
+    num_embedded: int
+    seconds: float
+
+
+class DocumentInfo(NamedTuple):
+    """A stored document without its text."""
+
+    document_id: str
+    title: str
+    num_chars: int
+    num_chunks: int
+
+    def __repr__(self) -> str:
+        return f"DocumentInfo({self.document_id!r}, num_chars={self.num_chars}, num_chunks={self.num_chunks})"
+
+
+class DocumentStore:
+    """The `frag.protocols.Retriever` over one folder. Thread-safe; searches go on while an ingest runs.
+
+    Make one with `open`; `close` it, or use it as a context manager.
+    """
+
+    def __init__(self, path: Path, embedder: Embedder) -> None:
+        self._path = path
+        self._embedder = embedder
+        self._live = LiveIndex(embedder.fingerprint, embedder.dimension)
+        self._idle: list[sqlite3.Connection] = []
+        self._idle_lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, folder: str | Path, embedder: Embedder) -> Self:
+        """Opens the collection in `folder`, made if absent, and loads its vectors.
+
+        A collection of another embedder opens too: it can be listed, deleted from and ingested with
+        `rebuild`.
+
+        Raises:
+            IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
+            opened.
+        """
+        store = cls(prepare(Path(folder)), embedder)
+        with store._reading():
+            return store
+
+    def __repr__(self) -> str:
+        return f"DocumentStore({str(self._path.parent)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files. Searches that run in other threads end first."""
+        with self._idle_lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def ingest(
+        self,
+        sources: Source | Iterable[Source],
+        progress: Progress | None = None,
+        *,
+        remove_missing: bool = False,
+        rebuild: bool = False,
+        chunk_tokens: int = DEFAULT_CHUNK_TOKENS,
+        overlap_tokens: int = DEFAULT_OVERLAP_TOKENS,
+        max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
+    ) -> IngestReport:
+        """Adds new documents and updates changed ones; only chunks whose text is new are embedded.
+
+        All changes become visible at once, at the end. When it is interrupted, by an exception or by `kill
+        -9`, the collection is as before, and the next ingest takes up the embeddings that were computed.
+        Concurrent ingests of one collection, also in other processes, wait for each other.
+
+        Args:
+            sources: Files, folders and documents. Ids of files are their paths relative to the folder given.
+            progress: Called with the number of texts embedded and to embed.
+            remove_missing: Removes documents that are not among the sources. What was indexed of a file that
+                cannot be read now is kept.
+            rebuild: Embeds everything anew, also documents that are not among the sources; for a new
+            embedder.
+            chunk_tokens: Most tokens of a chunk.
+            overlap_tokens: Most tokens that a chunk repeats from the one before.
+            max_file_bytes: Larger files are skipped.
+
+        Raises:
+            DocumentError: A source does not exist.
+            IndexStoreError: The index cannot be written, or is of another embedder and `rebuild` is False.
+        """
+        began = time.monotonic()
+        with self._writing() as connection, _exclusive(self._path.parent / "ingest.lock"):
+            run = Ingest(
+                connection,
+                self._embedder,
+                chunk_tokens=chunk_tokens,
+                overlap_tokens=overlap_tokens,
+                rebuild=rebuild,
+                remove_missing=remove_missing,
+            )
+            skipped = run.stage(_load(sources, max_file_bytes))
+            run.embed(progress)
+            changes = run.publish(self._live)
+            scrub_log(connection)
+        return IngestReport(
+            added=changes.added,
+            updated=changes.updated,
+            unchanged=changes.unchanged,
+            removed=changes.removed,
+            skipped=tuple(skipped),
+            num_chunks=self.count_chunks(),
+            num_embedded=run.num_embedded,
+            seconds=time.monotonic() - began,
+        )
+
+    def delete(self, document_ids: Iterable[str]) -> int:
+        """Deletes documents for good and returns how many there were; ids that are not stored are ignored.
+
+        When it returns, no search finds them, and their text, words and vectors are overwritten on the disk.
+        """
+        with self._writing() as connection:
+            num_deleted = publication.delete(connection, self._live, document_ids)
+            scrub_log(connection)
+        return num_deleted
+
+    def search(self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID) -> list[Hit]:
+        """At most `top_k` hits for `question`, best `rank_score` first, no two with the same text.
+
+        Raises:
+            IndexStoreError: The index is of another embedder or was damaged.
+            ValueError: `top_k` is below 1.
+        """
+        return self.search_vector(self._embedder.embed([question])[0], question, top_k, mode)
+
+    def search_vector(
+        self, vector: FloatArray, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID
+    ) -> list[Hit]:
+        """Like `search`, for a question that is embedded already: `vector` [dimension] of norm 1."""
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        with self._reading() as (connection, snapshot):
+            if snapshot.fingerprint not in ("", self._embedder.fingerprint):
+                raise other_embedder_error()
+            return rank(connection, snapshot.vectors, vector, question, top_k=top_k, mode=mode)
+
+    def list_documents(self) -> list[DocumentInfo]:
+        """All documents by ascending id."""
+        with self._reading() as (connection, _):
+            rows = connection.execute(
+                "SELECT document_id, title, num_chars, num_chunks FROM documents ORDER BY document_id"
+            )
+            return [DocumentInfo(*row) for row in rows]
+
+    def count(self) -> int:
+        """Number of documents."""
+        return self._read_number("SELECT count(*) FROM documents")
+
+    def count_chunks(self) -> int:
+        return self._read_number("SELECT num_chunks FROM collection")
+
+    def _read_number(self, query: str) -> int:
+        with self._reading() as (connection, _):
+            return int(connection.execute(query).fetchone()[0])
+
+    def revision(self) -> int:
+        """Grows with every change, by any process: names the snapshot that a search sees now."""
+        with self._reading() as (_, snapshot):
+            return snapshot.revision
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
+        """A read transaction on a connection from the pool, with the snapshot that belongs to it."""
+        with index_errors(self._path):
+            connection = self._take_connection()
+            try:
+                with self._live.read(connection) as snapshot:
+                    yield connection, snapshot
+            finally:
+                self._give_back(connection)
+
+    def _take_connection(self) -> sqlite3.Connection:
+        with self._idle_lock:
+            self._check_open()
+            if self._idle:
+                return self._idle.pop()
+        return connect(self._path, read_only=True)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._idle_lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A write connection of its own, so that deletions go on beside an ingest."""
+        self._check_open()
+        with index_errors(self._path), closing(connect(self._path)) as connection:
+            yield connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise IndexStoreError(f"The collection {self._path.parent} is closed.", "Open it again.")
+
+
+def count_documents(folder: str | Path) -> int:
+    """Number of documents in the collection of `folder`, without an embedder; 0 if there is none.
+
+    Raises:
+        IndexStoreError: The index is damaged, of a later version, or of another program.
+    """
+    if not (Path(folder) / DATABASE_NAME).exists():
+        return 0
+    path = prepare(Path(folder))
+    with index_errors(path), closing(connect(path, read_only=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:
+    for source in [sources] if isinstance(sources, Source) else sources:
+        if isinstance(source, Document):
+            yield source
+        else:
+            yield from load_documents(source, max_file_bytes)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Waits until no other ingest holds `path`; the system lets go of it however the holder ends."""
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise IndexStoreError(
+            f"{path} cannot be written: {error.strerror}.", "Check the folder and its permissions."
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
