@@ -19,8 +19,6 @@ FragError
 └── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
 """
 
-from typing import Any, ClassVar
-
 
 class FragError(Exception):
     """Root of the tree. `what` says what is wrong and where, `mend` what to do about it.
@@ -31,11 +29,11 @@ class FragError(Exception):
         details: Extension members of the problem document (JSON types only).
     """
 
-    code: ClassVar[str] = "internal"
-    http_status: ClassVar[int] = 500
-    exit_code: ClassVar[int] = 1
+    code: str = "internal"
+    http_status: int = 500
+    exit_code: int = 1
 
-    def __init__(self, what: str, mend: str = "", **details: Any) -> None:
+    def __init__(self, what: str, mend: str = "", **details: object) -> None:
         super().__init__(what)
         self.what = what
         self.mend = mend

@@ -89,9 +89,7 @@ class _FromToml(BaseSettings):
 class NodeSettings(_FromToml):
     """`node.toml`: the node operator's policy."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FRAG_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FRAG_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     node_id: NodeId
     coordinator_url: str = Field(pattern=r"^https?://[^\s/]+$", description="scheme, host and port")
@@ -137,9 +135,7 @@ class CoordinatorSettings(_FromToml):
     @model_validator(mode="after")
     def _check(self) -> "CoordinatorSettings":
         if self.host not in LOOPBACK_HOSTS and self.tls is None:
-            raise ValueError(
-                f"host {self.host} is not loopback and needs [tls] with certificate and private_key"
-            )
+            raise ValueError(f"host {self.host} is not loopback and needs [tls] with certificate and private_key")
         return self
 
 
@@ -157,7 +153,8 @@ def load_settings(kind: type[_Settings], path: Path) -> _Settings:
         raise SettingsError(f"There is no settings file {path}.", f"Make one with `frag {role}`.")
     bound = type(kind.__name__, (kind,), {"model_config": kind.model_config | {"toml_file": path}})
     try:
-        return _absolute(bound(), path.parent)
+        settings: _Settings = bound()
+        return _absolute(settings, path.parent)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", "Mend the line that it names.") from error
     except ValidationError as error:
@@ -171,8 +168,7 @@ def _absolute(settings: _Settings, base: Path) -> _Settings:
             changes[name] = base / value
     if isinstance(settings, NodeSettings):
         changes["collections"] = tuple(
-            collection.model_copy(update={"folder": base / collection.folder})
-            for collection in settings.collections
+            collection.model_copy(update={"folder": base / collection.folder}) for collection in settings.collections
         )
     elif settings.tls is not None:
         paths = {key: base / getattr(settings.tls, key) for key in ("certificate", "private_key")}
@@ -181,6 +177,4 @@ def _absolute(settings: _Settings, base: Path) -> _Settings:
 
 
 def _places(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()
-    )
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())

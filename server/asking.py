@@ -51,9 +51,7 @@ async def query(
     raise ProtocolError("The coordinator ended the stream without an answer.", "Ask again; see its log.")
 
 
-async def _events(
-    url: str, key: str, body: Mapping[str, Any], tls: ssl.SSLContext | None
-) -> AsyncIterator[Event]:
+async def _events(url: str, key: str, body: Mapping[str, Any], tls: ssl.SSLContext | None) -> AsyncIterator[Event]:
     headers = {"Accept": "text/event-stream", "Content-Type": "application/json"}
     if key:
         headers["Authorization"] = f"Bearer {key}"

@@ -33,6 +33,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback sig
 
 @app.callback()
 def _main(
+    *,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),

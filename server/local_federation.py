@@ -84,9 +84,7 @@ class LocalFederation:
 
     def start_coordinator(self) -> None:
         """Starts the coordinator's process; also after it was killed."""
-        self._start(
-            "coordinator", ["server.cli", "coordinator", "run", "--folder", str(self.coordinator.folder)]
-        )
+        self._start("coordinator", ["server.cli", "coordinator", "run", "--folder", str(self.coordinator.folder)])
 
     async def add_node(self, node_id: str, settings: Mapping[str, Any]) -> None:
         """Enrolls a node with these `node.toml` settings (beyond identity) and does not start it yet."""

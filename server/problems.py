@@ -53,6 +53,4 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
         _log.error("internal_error", error=type(error).__name__, where=where, path=request.path)
-        return problem(
-            500, "internal", "The coordinator failed on this request.", "See its log; report this."
-        )
+        return problem(500, "internal", "The coordinator failed on this request.", "See its log; report this.")

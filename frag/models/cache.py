@@ -77,16 +77,16 @@ def pull_command(name: str) -> str:
     return f"Run `frag models pull {name}`."
 
 
-def status() -> list[Row]:
-    """One row per built-in model, in the order of the registry."""
-    return [_row(model) for model in BUILT_IN.values()]
+def status(*, verify: bool = False) -> list[Row]:
+    """One row per built-in model, in the order of the registry. `verify` hashes every file (seconds)."""
+    return [_row(model, verify=verify) for model in BUILT_IN.values()]
 
 
-def _row(model: BuiltInModel) -> Row:
+def _row(model: BuiltInModel, *, verify: bool) -> Row:
     folder = model_folder(model.name)
     state = State.MISSING
     if folder.is_dir():
-        state = State.CORRUPT if find_damage(folder, model, verify=False) else State.READY
+        state = State.CORRUPT if find_damage(folder, model, verify=verify) else State.READY
     size_bytes = model.size_bytes
     if state is State.READY:
         size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

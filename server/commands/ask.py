@@ -10,13 +10,9 @@ import typer
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
-    url: Annotated[
-        str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")
-    ] = "http://127.0.0.1:8470",
+    url: Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")] = "http://127.0.0.1:8470",
     key: Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `query`.")] = "",
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")
-    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Ask only this node; may be repeated.")] = None,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
     deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,

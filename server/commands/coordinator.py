@@ -17,9 +17,7 @@ app = typer.Typer(help="Set up and run the coordinator.", no_args_is_help=True)
 keys = typer.Typer(help="API keys of askers and operators.", no_args_is_help=True)
 app.add_typer(keys, name="key")
 
-Folder = Annotated[
-    Path, typer.Option("--folder", envvar="FRAG_COORDINATOR_FOLDER", help="State of the coordinator.")
-]
+Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_COORDINATOR_FOLDER", help="State of the coordinator.")]
 _DEFAULT = Path("coordinator")
 
 
@@ -94,9 +92,7 @@ def revoke_key(label: Annotated[str, typer.Argument()], folder: Folder = _DEFAUL
     typer.echo(f"Revoked {label}.")
 
 
-async def _with_database(
-    folder: "CoordinatorFolder", work: "Callable[[Database], Awaitable[_Result]]"
-) -> "_Result":
+async def _with_database(folder: "CoordinatorFolder", work: "Callable[[Database], Awaitable[_Result]]") -> "_Result":
     from server.coordinator.database import open_database
 
     async with open_database(folder.database_url(folder.settings())) as database:

@@ -1,6 +1,7 @@
 """`frag models`: fetch and verify model files."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ def pull(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from frag.models import BUILT_IN, pull
-    from prompt_tuning.conversion import convert
+    from prompt_tuning.conversion import convert_gguf
 
     columns = (
         TextColumn("{task.description:24}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
@@ -33,7 +34,7 @@ def pull(
                 state = "unpacking and converting" if done >= total else "fetching"
                 bars.update(bar, completed=done, total=total, state=state)  # type: ignore[arg-type]
 
-            folder = pull(name, progress=show, convert=convert)
+            folder = pull(name, progress=show, convert=convert_gguf)
             bars.update(bar, completed=1, total=1, state=f"ready in {folder}")
 
 
@@ -51,13 +52,11 @@ def list_models(
 
     rows = status(verify=verify)
     if as_json:
-        typer.echo(json.dumps({"models": [row.as_dict() for row in rows]}))
+        typer.echo(json.dumps({"models": [{**asdict(row), "path": str(row.path)} for row in rows]}))
     else:
         table = Table("name", "kind", "licence", "size", "state", "path", box=None, header_style="bold")
         for row in rows:
-            table.add_row(
-                row.name, row.kind, row.licence, f"{row.size_bytes / 1e6:.0f} MB", row.state, str(row.path)
-            )
+            table.add_row(row.name, row.kind, row.licence, f"{row.size_bytes / 1e6:.0f} MB", row.state, str(row.path))
         Console().print(table)
     if any(row.state == "corrupt" for row in rows):
         raise typer.Exit(3)

@@ -23,9 +23,7 @@ _DEFAULT = Path("node")
 def enroll(
     token: Annotated[str, typer.Argument(help="The line that `frag coordinator token` printed.")],
     folder: Folder = _DEFAULT,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")
-    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")] = None,
 ) -> None:
     """Exchange a one-time token for a place in the federation, and write a first node.toml."""
     from server.node.enroll import enroll as enroll_node
@@ -140,8 +138,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show identity, connection, index and policy. Exits 6 when the node is not connected."""
-    from server.node.status import describe, print_status
     from server.node.state import NodeFolder
+    from server.node.status import describe, print_status
 
     described = describe(NodeFolder(folder))
     if as_json:

@@ -51,9 +51,7 @@ class Gate:
         """
         caller = await self._caller(authorization)
         if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise ForbiddenError(
-                f"API key {caller.label!r} lacks the scope {scope!r}.", "Ask for a key that has it."
-            )
+            raise ForbiddenError(f"API key {caller.label!r} lacks the scope {scope!r}.", "Ask for a key that has it.")
         bucket = self._buckets.setdefault(caller.label, TokenBucket(self._queries_per_minute))
         if (wait_s := bucket.take()) > 0:
             raise RateLimitedError(
@@ -76,9 +74,7 @@ class Gate:
         found = await self._database.key(key_hash)
         if found is None:
             self._known.pop(key_hash, None)
-            raise AuthenticationError(
-                "The API key is unknown or revoked.", "Make one with `frag coordinator key add`."
-            )
+            raise AuthenticationError("The API key is unknown or revoked.", "Make one with `frag coordinator key add`.")
         if len(self._known) >= _MAX_CACHED:
             self._known.clear()
         caller = Caller(*found)

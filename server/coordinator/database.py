@@ -134,9 +134,7 @@ class Database:
                     "This enrollment token is unknown, used up, expired, or for another node.",
                     "Ask the federation operator for a new one: `frag coordinator token NODE`.",
                 )
-            await session.merge(
-                NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None)
-            )
+            await session.merge(NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None))
 
     async def public_key(self, node_id: str) -> bytes | None:
         """Public key of an enrolled, unrevoked node."""
@@ -179,4 +177,4 @@ async def _append_audit(session: AsyncSession, action: str, subject: str) -> Non
 
 def chain_hash(previous: bytes, at: str, action: str, subject: str) -> bytes:
     """SHA-256 over the entry before and this one, 32 bytes."""
-    return hashlib.sha256(previous + "\0".join((at, action, subject)).encode()).digest()
+    return hashlib.sha256(previous + f"{at}\0{action}\0{subject}".encode()).digest()

@@ -96,8 +96,6 @@ def check_node_id(node_id: str) -> None:
     try:
         msgspec.convert({"node_id": node_id}, _TokenSubject)
     except msgspec.ValidationError as error:
-        raise BadRequestError(
-            f"{node_id[:80]!r} cannot name a node.", "Use 1 to 64 of a-z, 0-9 and hyphen."
-        ) from error
+        raise BadRequestError(f"{node_id[:80]!r} cannot name a node.", "Use 1 to 64 of a-z, 0-9 and hyphen.") from error
     if node_id == PUBLIC_NODE_ID:
         raise BadRequestError(f"{node_id!r} is the coordinator's own corpus.", "Choose another name.")

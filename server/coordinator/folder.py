@@ -33,9 +33,7 @@ class CoordinatorFolder:
     def create(self, host: str, port: int) -> None:
         """Makes settings and keys. Raises ConflictError when there is a coordinator here already."""
         if self.settings_file.exists():
-            raise ConflictError(
-                f"{self.folder} holds a coordinator already.", "Use another folder (--folder)."
-            )
+            raise ConflictError(f"{self.folder} holds a coordinator already.", "Use another folder (--folder).")
         self.folder.mkdir(parents=True, exist_ok=True)
         identity.make_key(self.identity_key)
         write_private(self.folder / "log.key", identity.new_nonce())
@@ -48,9 +46,7 @@ class CoordinatorFolder:
 
     def key(self) -> Ed25519PrivateKey:
         """Raises SettingsError when it cannot be read."""
-        return identity.load_key(
-            self.identity_key, "Restore it from a backup, or run `frag coordinator init`."
-        )
+        return identity.load_key(self.identity_key, "Restore it from a backup, or run `frag coordinator init`.")
 
     def secret(self, name: str) -> bytes:
         """A 32-byte secret of this coordinator: `log` or `alias`."""

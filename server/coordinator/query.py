@@ -149,9 +149,7 @@ class QueryService:
         method = request.aggregation or self.default_aggregation
         released = [reply for reply in gathered.replies if not reply.withheld]
         candidates = [reply for reply in released if reply.text]
-        merged = (
-            await self.aggregators[method].aggregate(request.question, candidates) if candidates else None
-        )
+        merged = await self.aggregators[method].aggregate(request.question, candidates) if candidates else None
         return QueryResponse(
             query_id=query_id,
             answer=merged.text if merged else None,

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 import frag
 from frag.errors import BadRequestError, FragError, PayloadTooLargeError
 from server.coordinator.enrollment import EnrollRequest, IdentityRequest
-from server.coordinator.state import STATE
 from server.coordinator.query import QueryRequest, QueryResponse
 from server.coordinator.sessions import serve_node
+from server.coordinator.state import STATE
 
 _B = TypeVar("_B")
 routes = web.RouteTableDef()
@@ -78,9 +78,7 @@ async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamRespon
         try:
             while (event := await events.get()) is not None:
                 name, payload = event
-                await response.write(
-                    b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(payload))
-                )
+                await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(payload)))
         except ConnectionError:
             work.cancel()
     with contextlib.suppress(ConnectionError):
@@ -164,8 +162,6 @@ async def _body(request: web.Request, kind: type[_B]) -> _B:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except web.HTTPRequestEntityTooLarge as error:
-        raise PayloadTooLargeError(
-            f"The body is over {MAX_BODY_BYTES} bytes.", "Send a shorter question."
-        ) from error
+        raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.", "Send a shorter question.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequestError(f"The body does not fit: {error}.", "See the API reference.") from error

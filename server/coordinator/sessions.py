@@ -6,8 +6,8 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from frag.errors import AuthenticationError, ProtocolError
-from server.coordinator.state import CoordinatorState
 from server.coordinator.links import WebSocketLink
+from server.coordinator.state import CoordinatorState
 from server.wire.codec import decode_to_coordinator
 from server.wire.handshake import LIMIT_S, accept_node
 from server.wire.messages import MAX_FRAME_BYTES, Ready

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from frag.durable import write_private
 from frag.errors import ConflictError, FragError, NotFoundError
-from frag.models import locate
+from frag.models import Kind, locate
 from frag.settings import CollectionSettings, ModelSettings
 from server.asking import print_answer
 from server.local_federation import LocalFederation
@@ -68,9 +68,9 @@ async def run_demo(folder: Path, *, keep: bool) -> None:
     console = Console()
     models = ModelSettings(threads=1)
     for name, kind in (
-        (models.language_model, "language_model"),
-        (models.embedder, "embedder"),
-        (models.ner, "ner"),
+        (models.language_model, Kind.LANGUAGE_MODEL),
+        (models.embedder, Kind.EMBEDDER),
+        (models.ner, Kind.NER),
     ):
         locate(name, kind)
     _clear(folder)
@@ -80,9 +80,7 @@ async def run_demo(folder: Path, *, keep: bool) -> None:
             names = await _set_up(federation, models)
         with console.status("Starting three node processes …"):
             await federation.wait_for_nodes(names)
-        console.print(
-            f"Coordinator at {federation.url}; nodes: {', '.join(names)}. Documents stay in {folder}/nodes."
-        )
+        console.print(f"Coordinator at {federation.url}; nodes: {', '.join(names)}. Documents stay in {folder}/nodes.")
         await _ask_all(federation, console)
         if keep:
             _keep(federation, console)
@@ -131,9 +129,7 @@ def _keep(federation: LocalFederation, console: Console) -> None:
     process_ids = federation.detach()
     write_private(federation.folder / "processes.json", msgspec.json.encode(process_ids))
     key = federation.api_key
-    console.print(
-        f"\nStill running at {federation.url}. Stop it: frag demo --stop --folder {federation.folder}"
-    )
+    console.print(f"\nStill running at {federation.url}. Stop it: frag demo --stop --folder {federation.folder}")
     console.print(
         f"curl -s {federation.url}/v1/query -H 'Authorization: Bearer {key}' "
         """-d '{"question": "When does the children ward close for visitors?"}'""",
@@ -168,9 +164,7 @@ def _clear(folder: Path) -> None:
     if folder.exists():
         strangers: Sequence[Path] = [p for p in folder.iterdir() if p.name not in _OWN]
         if strangers:
-            raise ConflictError(
-                f"{folder} holds other files: {strangers[0].name}.", "Choose another --folder."
-            )
+            raise ConflictError(f"{folder} holds other files: {strangers[0].name}.", "Choose another --folder.")
         shutil.rmtree(folder)
 
 

@@ -83,9 +83,7 @@ class NodeAnswering:
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
-            return NodeAnswer(
-                node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings
-            )
+            return NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings)
         evidence = max((item.hit.score for item in found), default=-1.0)
         if evidence < self._rules.min_evidence:
             return self._withheld(ask, "no_evidence", timings)
@@ -140,6 +138,7 @@ class NodeAnswering:
     def _release_rules(self, ask: Ask) -> ReleaseRules:
         return ReleaseRules(
             mode=ask.answer_mode,
+            entity_types=self._rules.entity_types,
             min_evidence=self._rules.min_evidence,
             verbatim_limit_tokens=self._rules.verbatim_limit_tokens,
         )
@@ -166,9 +165,7 @@ class NodeAnswering:
         )
 
     def _withheld(self, ask: Ask, reason: str, timings: Mapping[str, float] | None = None) -> NodeAnswer:
-        return NodeAnswer(
-            node_id=self._node_id, mode=ask.answer_mode, withheld=reason, timings_ms=timings or {}
-        )
+        return NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, withheld=reason, timings_ms=timings or {})
 
     def _cite(self, found: Sequence[Found]) -> tuple[Citation, ...]:
         """One citation a document, with the cosine of its best chunk, in the order of the hits."""

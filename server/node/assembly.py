@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from frag.models import locate
+from frag.models import Kind, locate
 from frag.privacy.pii import PatternRedactor, PresidioRedactor
 from frag.protocols import Embedder, LanguageModel
 from frag.settings import CollectionSettings, ModelSettings, PolicySettings
@@ -19,14 +19,14 @@ from server.node.policy import NodePolicy
 
 def load_embedder(models: ModelSettings) -> SentenceEmbedder:
     """Raises ModelError when the files are missing or corrupt."""
-    return SentenceEmbedder(locate(models.embedder, "embedder"), threads=models.threads)
+    return SentenceEmbedder(locate(models.embedder, Kind.EMBEDDER), threads=models.threads)
 
 
 def load_language_model(models: ModelSettings) -> LanguageModel:
     """Raises ModelError when the files are missing or corrupt."""
     from prompt_tuning.language_model import TransformersLanguageModel
 
-    return TransformersLanguageModel(locate(models.language_model, "language_model"), threads=models.threads)
+    return TransformersLanguageModel(locate(models.language_model, Kind.LANGUAGE_MODEL), threads=models.threads)
 
 
 def inference_worker(models: ModelSettings) -> InferenceWorker:
@@ -54,7 +54,7 @@ async def open_answering(
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
         embedder = await asyncio.to_thread(load_embedder, models)
-        redactor = await asyncio.to_thread(PresidioRedactor, locate(models.ner, "ner"), policy.entity_types)
+        redactor = await asyncio.to_thread(PresidioRedactor, locate(models.ner, Kind.NER), policy.entity_types)
         stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
         for store in stores.values():
             stack.callback(store.close)

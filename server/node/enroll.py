@@ -68,9 +68,7 @@ def _check_same_node(folder: NodeFolder, token: EnrollmentToken) -> None:
         )
 
 
-async def _check_identity(
-    session: aiohttp.ClientSession, token: EnrollmentToken, tls: ssl.SSLContext | None
-) -> bytes:
+async def _check_identity(session: aiohttp.ClientSession, token: EnrollmentToken, tls: ssl.SSLContext | None) -> bytes:
     nonce = identity.new_nonce()
     spki = await _spki_of(token.url, tls) if tls else identity.NO_TLS_SPKI
     proof = await _post(session, "/v1/identity", {"nonce": nonce, "spki_sha256": spki}, tls)
@@ -96,9 +94,7 @@ async def _spki_of(url: str, tls: ssl.SSLContext) -> bytes:
     return identity.spki_of_der(certificate)
 
 
-async def _post(
-    session: aiohttp.ClientSession, path: str, body: object, tls: ssl.SSLContext | None
-) -> object:
+async def _post(session: aiohttp.ClientSession, path: str, body: object, tls: ssl.SSLContext | None) -> object:
     async with session.post(
         path, data=msgspec.json.encode(body), headers={"Content-Type": "application/json"}, ssl=tls or True
     ) as answer:

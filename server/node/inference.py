@@ -126,9 +126,7 @@ class InferenceWorker:
 
     def _answer(self, model: LanguageModel, batch: Sequence[_Job]) -> None:
         try:
-            written = model.generate(
-                [job.request for job in batch], lambda row: batch[row].cancelled.is_set()
-            )
+            written = model.generate([job.request for job in batch], lambda row: batch[row].cancelled.is_set())
         except (FragError, RuntimeError, ValueError, MemoryError) as error:
             for job in batch:
                 job.loop.call_soon_threadsafe(_fail, job.done, error)

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import aiohttp
 import structlog
@@ -34,6 +34,9 @@ _log = structlog.get_logger()
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 5.0
 _STEADY_S = 10.0
+
+
+OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
 class Answers(Protocol):
@@ -77,12 +80,10 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is called with True or False as the connection comes and goes.
+    `on_state` is told as the connection comes and goes.
     """
 
-    def __init__(
-        self, peer: Peer, answers: Answers, on_state: Callable[[bool], None] = lambda _connected: None
-    ) -> None:
+    def __init__(self, peer: Peer, answers: Answers, on_state: OnState = lambda _state: None) -> None:
         self._peer = peer
         self._answers = answers
         self._on_state = on_state
@@ -108,11 +109,11 @@ class NodeProcess:
         async with self._dial(session) as socket:
             await self._introduce(socket)
             _log.info("connected", coordinator=self._peer.url)
-            self._on_state(True)
+            self._on_state("connected")
             try:
                 await self._serve(socket)
             finally:
-                self._on_state(False)
+                self._on_state("disconnected")
                 _log.info("disconnected")
 
     @contextlib.asynccontextmanager
@@ -130,9 +131,7 @@ class NodeProcess:
     async def _introduce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
-        await prove_node(
-            ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki
-        )
+        await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
         modes, fingerprint, num_documents = self._answers.describe()
         ready = Ready(
             version=frag.__version__,
@@ -153,9 +152,7 @@ class NodeProcess:
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
 
-    def _receive(
-        self, data: bytes, socket: aiohttp.ClientWebSocketResponse, tasks: asyncio.TaskGroup
-    ) -> None:
+    def _receive(self, data: bytes, socket: aiohttp.ClientWebSocketResponse, tasks: asyncio.TaskGroup) -> None:
         message = decode_to_node(data)
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):

@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Literal
 
 import structlog
 
@@ -32,20 +35,25 @@ async def _serve(folder: NodeFolder) -> None:
 
     settings = folder.settings()
     peer = folder.peer(settings)
+    async with AsyncExitStack() as stack:
+        recorder = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="status"))
 
-    def show(connected: bool) -> None:  # noqa: FBT001 - the signature of on_state
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        write_status(folder, Status(pid=os.getpid(), connected=connected, since=since))
+        def show(state: Literal["connected", "disconnected"]) -> None:
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            status = Status(pid=os.getpid(), connected=state == "connected", since=since)
+            recorder.submit(write_status, folder, status)
 
-    show(connected=False)
-    async with open_answering(
-        node_id=settings.node_id,
-        models=settings.models,
-        policy=settings.policy,
-        collections=settings.collections,
-        index_folder=folder.index,
-        alias_key=folder.alias_key(),
-    ) as answering:
+        show("disconnected")
+        answering = await stack.enter_async_context(
+            open_answering(
+                node_id=settings.node_id,
+                models=settings.models,
+                policy=settings.policy,
+                collections=settings.collections,
+                index_folder=folder.index,
+                alias_key=folder.alias_key(),
+            )
+        )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         await run_until_signal(NodeProcess(peer, answering, show))
 

@@ -66,9 +66,7 @@ async def accept_node(
     """
     async with asyncio.timeout(LIMIT_S):
         server_nonce = identity.new_nonce()
-        await channel.send_bytes(
-            encode(Challenge(protocol_version=PROTOCOL_VERSION, server_nonce=server_nonce))
-        )
+        await channel.send_bytes(encode(Challenge(protocol_version=PROTOCOL_VERSION, server_nonce=server_nonce)))
         proof = decode_to_coordinator(await channel.receive_bytes())
         if not isinstance(proof, Proof) or proof.protocol_version != PROTOCOL_VERSION:
             raise ProtocolError("The first frame of a node must be a Proof of this protocol version.")

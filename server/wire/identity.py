@@ -60,7 +60,11 @@ def spki_of_der(certificate: bytes) -> bytes:
 
 
 def spki_of_pem_file(path: Path) -> bytes:
-    """Like `spki_of_der`, for the first certificate of a PEM file. Raises SettingsError when it is not one."""
+    """Like `spki_of_der`, for the first certificate of a PEM file.
+
+    Raises:
+        SettingsError: The file is not one.
+    """
     try:
         certificate = load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """The messages of one connection. Every field that a peer fills is bounded here, before anything reads it.
 
-Order on a connection: Challenge → Proof → Welcome → Ready, then Ask and Cancel one way, Reply and Failed the other.
+Order on a connection: Challenge → Proof → Welcome → Ready, then Ask and Cancel one way, Reply and Failed the
+other.
 """
 
 from typing import Annotated
@@ -27,12 +28,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Root of all messages; the tag is the lower-case class name."""
 
 
-class Challenge(Message, tag="challenge"):
+class Challenge(Message, frozen=True, kw_only=True, tag="challenge"):
     protocol_version: int
     server_nonce: Nonce
 
 
-class Proof(Message, tag="proof"):
+class Proof(Message, frozen=True, kw_only=True, tag="proof"):
     protocol_version: int
     node_id: NodeId
     node_nonce: Nonce
@@ -40,17 +41,17 @@ class Proof(Message, tag="proof"):
     signature: Signature
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     signature: Signature
 
 
-class Refused(Message, tag="refused"):
+class Refused(Message, frozen=True, kw_only=True, tag="refused"):
     """Ends the handshake; `code` says why."""
 
     code: Name
 
 
-class Ready(Message, tag="ready"):
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """What a node says about itself once both sides are known."""
 
     version: Annotated[str, msgspec.Meta(max_length=64)]
@@ -59,7 +60,7 @@ class Ready(Message, tag="ready"):
     num_documents: Count
 
 
-class Ask(Message, tag="ask"):
+class Ask(Message, frozen=True, kw_only=True, tag="ask"):
     request_id: RequestId
     question: Question
     top_k: Annotated[int, msgspec.Meta(ge=1, le=100)]
@@ -69,7 +70,7 @@ class Ask(Message, tag="ask"):
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
     request_id: RequestId
 
 
@@ -78,7 +79,7 @@ class WireCitation(msgspec.Struct, frozen=True, array_like=True):
     score: Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
 
 
-class Reply(Message, tag="reply"):
+class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     request_id: RequestId
     mode: AnswerMode
     text: Annotated[str, msgspec.Meta(max_length=MAX_ANSWER_CHARS)] = ""
@@ -90,7 +91,7 @@ class Reply(Message, tag="reply"):
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}
 
 
-class Failed(Message, tag="failed"):
+class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """The node could not answer this request; the connection lives on."""
 
     request_id: RequestId

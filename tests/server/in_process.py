@@ -121,9 +121,7 @@ class InProcessFederation:
 
 
 @contextlib.asynccontextmanager
-async def in_process(
-    folder: Path, settings: Mapping[str, Any] | None = None
-) -> AsyncIterator[InProcessFederation]:
+async def in_process(folder: Path, settings: Mapping[str, Any] | None = None) -> AsyncIterator[InProcessFederation]:
     place = CoordinatorFolder(folder / "coordinator")
     place.create("127.0.0.1", 0)
     if settings:

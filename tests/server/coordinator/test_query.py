@@ -27,9 +27,7 @@ async def lies_about_its_mode(_ask: Ask) -> NodeAnswer:
     return NodeAnswer(node_id="x", mode=AnswerMode.NONE, text="unscrubbed")
 
 
-async def test_the_best_of_three_answers_comes_back_with_who_gave_it(
-    tmp_path: Path, unblocked_loop: LoopGuard
-) -> None:
+async def test_the_best_of_three_answers_comes_back_with_who_gave_it(tmp_path: Path, unblocked_loop: LoopGuard) -> None:
     async with in_process(tmp_path) as federation:
         await federation.join("a", says("five days", 0.3))
         await federation.join(

@@ -55,9 +55,7 @@ GOOD = {"question": "q"}
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_bad_question_is_a_problem_document(
-    tmp_path: Path, body: object, status: int, code: str
-) -> None:
+async def test_a_bad_question_is_a_problem_document(tmp_path: Path, body: object, status: int, code: str) -> None:
     async with in_process(tmp_path) as federation:
         await federation.join("a", says("yes"))
         got, problem = await federation.post("/v1/query", body)
@@ -132,7 +130,10 @@ async def test_a_token_works_once_for_its_node_only(tmp_path: Path) -> None:
         made = await federation.state.enrollment.make_token("a", federation.url)
         token = parse_token(made["token"])
         other = EnrollmentToken(
-            node_id="b", url=token.url, coordinator_fingerprint=token.coordinator_fingerprint, secret=token.secret
+            node_id="b",
+            url=token.url,
+            coordinator_fingerprint=token.coordinator_fingerprint,
+            secret=token.secret,
         )
         with pytest.raises(AuthenticationError, match="another node"):
             await enroll(NodeFolder(tmp_path / "b"), other, None)
@@ -148,7 +149,7 @@ async def test_a_node_shows_its_token_only_to_the_right_coordinator(tmp_path: Pa
         with pytest.raises(AuthenticationError, match="not the one that made this token"):
             await enroll(NodeFolder(tmp_path / "a"), foreign, None)
     nobody = new_token("a", "http://127.0.0.1:9", "ab" * 32)
-    with pytest.raises(UnreachableError, match="certificate|runs"):
+    with pytest.raises(UnreachableError, match="No coordinator can be reached"):
         await enroll(NodeFolder(tmp_path / "a"), nobody, None)
 
 
@@ -206,9 +207,7 @@ async def test_revoking_a_node_closes_its_connection_at_once(tmp_path: Path) -> 
         await federation.join("a", says("yes"))
         headers = {"Authorization": f"Bearer {federation.api_key}"}
         for expected in (204, 404):
-            async with federation.session.delete(
-                f"{federation.url}/v1/admin/nodes/a", headers=headers
-            ) as answer:
+            async with federation.session.delete(f"{federation.url}/v1/admin/nodes/a", headers=headers) as answer:
                 assert answer.status == expected
         await federation.until(lambda: federation.state.registry.num_connected() == 0)
         await asyncio.sleep(0.6)  # the node dials again meanwhile
@@ -231,5 +230,5 @@ async def test_the_audit_log_is_a_chain(tmp_path: Path) -> None:
 def test_an_open_address_needs_tls(tmp_path: Path) -> None:
     file = tmp_path / "coordinator.toml"
     file.write_text('host = "0.0.0.0"\n')
-    with pytest.raises(SettingsError, match="needs \\[tls\\]"):
+    with pytest.raises(SettingsError, match=r"needs \[tls\]"):
         load_settings(CoordinatorSettings, file)

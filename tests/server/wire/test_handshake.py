@@ -120,9 +120,7 @@ async def test_anything_but_a_proof_of_this_version_is_refused(frame: bytes) -> 
 
 async def test_a_node_refuses_another_protocol_version() -> None:
     pipe = Pipe()
-    await pipe.coordinator.send_bytes(
-        encode(Challenge(protocol_version=PROTOCOL_VERSION + 1, server_nonce=bytes(32)))
-    )
+    await pipe.coordinator.send_bytes(encode(Challenge(protocol_version=PROTOCOL_VERSION + 1, server_nonce=bytes(32))))
     with pytest.raises(ProtocolError, match="same frag"):
         await prove_node(pipe.node, "clinic-a", NODE_KEY, bytes(32), SPKI)
 
