@@ -34,14 +34,14 @@ class DemoQuestion:
 
 QUESTIONS = (
     DemoQuestion(
-        "How long is the waiting time for an MRI?",
+        "What is the starting dose of dalvaparin for adults?",
         "best",
         "One clinic knows; the others abstain. Only the answer left it, with pseudonyms of its sources.",
     ),
     DemoQuestion(
-        "What is the starting dose of dalvaparin for adults, and at what temperature is dalvaparin stored?",
+        "How long is the waiting time for an MRI?",
         "synthesize",
-        "Riverside knows the dose, Hillcrest the storage; the coordinator merges what the two released.",
+        "Riverside and Hillcrest each know their own; the coordinator merges what the two released.",
     ),
     DemoQuestion(
         "Who should be called when the alarm of the vaccine refrigerator sounds?",
