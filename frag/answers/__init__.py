@@ -1,4 +1,4 @@
-"""Merging the answers of several nodes into one: one method per file, all behind `frag.protocols.Aggregator`."""
+"""Merging the answers of several nodes into one: one method per file, each an `Aggregator`."""
 
 from frag.answers.best import Best
 from frag.answers.medoid import Medoid
@@ -13,9 +13,7 @@ __all__ = ["METHODS", "Best", "Medoid", "Synthesize", "Vote", "make_aggregator"]
 METHODS = ("best", "vote", "medoid", "synthesize")
 
 
-def make_aggregator(
-    method: str, *, similarity: Similarity | None = None, write: Write | None = None
-) -> Aggregator:
+def make_aggregator(method: str, *, similarity: Similarity | None = None, write: Write | None = None) -> Aggregator:
     """Makes the aggregator that a request names.
 
     Args:

@@ -11,6 +11,6 @@ class Best:
 
     method = "best"
 
-    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:  # noqa: ARG002
+    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
         winner = gather_candidates(answers)[0]
         return Aggregate(text=winner.text, contributors=winner.node_ids, method=self.method)

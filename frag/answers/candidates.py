@@ -1,4 +1,4 @@
-"""What every method of aggregation starts from: the distinct answers, in an order that arrival does not change."""
+"""What every method of aggregation starts from: the distinct answers, in an order of their own."""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from frag.types import NodeAnswer
 class Candidate:
     """One distinct answer: equal but for case, punctuation, articles and spacing.
 
-    `text` is the surface form of its best-scored member, `score` that member's, `weight` the sum over the members;
-    `node_ids` are sorted and unique.
+    `text` is the surface form of its best-scored member, `score` that member's, `weight` the sum over the
+    members; `node_ids` are sorted and unique.
     """
 
     text: str = field(repr=False)
@@ -30,9 +30,7 @@ def gather_candidates(answers: Sequence[NodeAnswer]) -> list[Candidate]:
     Raises:
         ValueError: No answer has a text.
     """
-    released = sorted(
-        (answer for answer in answers if answer.text.strip() and not answer.withheld), key=_rank
-    )
+    released = sorted((answer for answer in answers if answer.text.strip() and not answer.withheld), key=_rank)
     if not released:
         raise ValueError("there is no released answer to aggregate")
     groups: dict[str, dict[str, NodeAnswer]] = {}

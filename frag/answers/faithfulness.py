@@ -4,16 +4,19 @@ Words, not meanings: it cannot see a fact that was turned round in the same word
 """
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from frag.privacy.folding import fold
 
 _WORD = re.compile(r"[^\W_]+(?:[.,][0-9]+)*")
 _FUNCTION_WORDS = frozenset(
-    "a about after all also an and any are as at be been before both but by can could did do does for from had has have "
-    "he her his how i if in into is it its may more most no not of on one only or other our out over she should so some "
-    "such than that the their them then there these they this those to under up was we were what when where which while "
-    "who whom whose why will with would you your".split()
+    """
+    a about after all also an and any are as at be been before both but by can could did do does for from had
+    has have he her his how i if in into is it its may more most no not of on one only or other our out over
+    she should so some such than that the their them then there these they this those to under up was we were
+    what when where which while who whom whose why will with would you your
+    """.split()  # noqa: SIM905 (a list of words reads better as words)
 )
 _MIN_STEM = 4  # letters; shorter words must be equal
 
@@ -21,7 +24,7 @@ KEEP_SHARE = 0.6
 """Share of an answer's content words from which it counts as kept."""
 
 INVENT_SHARE = 0.2
-"""Share of a merged text's content words that may come from elsewhere, numbers excepted."""
+"""Share of a merged text's content words that may come from elsewhere, numbers excepted; one always may."""
 
 
 def content_words(text: str) -> set[str]:
@@ -40,10 +43,10 @@ def invents(merged: str, answers: Sequence[str], question: str) -> bool:
     """Whether `merged` has a number, or more than a few words, that neither answers nor question have."""
     words = content_words(merged)
     foreign = words - content_words(question).union(*(content_words(answer) for answer in answers))
-    return bool(_numbers(foreign)) or len(foreign) > INVENT_SHARE * len(words)
+    return bool(_numbers(foreign)) or len(foreign) > max(1, INVENT_SHARE * len(words))
 
 
-def _numbers(words: Set[str]) -> set[str]:
+def _numbers(words: AbstractSet[str]) -> set[str]:
     return {word for word in words if any(char.isdigit() for char in word)}
 
 

@@ -17,7 +17,7 @@ _DECIMALS = 5  # rounding noise of float32 must not decide between equals
 
 
 class Medoid:
-    """Right for longer answers, where nodes agree in other words. An outlier wins only against one other answer.
+    """Right for longer answers, where nodes agree in other words. An outlier can win only against one other.
 
     Args:
         similarity: Texts to their [n, n] similarity matrix; runs in a thread.
@@ -28,7 +28,7 @@ class Medoid:
     def __init__(self, similarity: Similarity = token_f1_similarity) -> None:
         self._similarity = similarity
 
-    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:  # noqa: ARG002
+    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
         candidates = gather_candidates(answers)
         winner = candidates[0] if len(candidates) == 1 else await self._most_central(candidates)
         return Aggregate(text=winner.text, contributors=winner.node_ids, method=self.method)

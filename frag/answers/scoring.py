@@ -1,6 +1,7 @@
 """Exact match and token F1 of answers.
 
-Source: Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of Text", section 6.1, and the
+Source: Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of Text", section 6.1, and
+    the
 evaluation script that came with SQuAD 2.0 (an empty answer matches only an empty one).
 """
 

@@ -1,8 +1,8 @@
 """`synthesize`: a language model of the coordinator's own writes one text from several answers.
 
-The answers come from peers and are data: stripped of structure, short, and given as passages. What the model writes is
-checked against them; if it loses or invents something, the answers are joined as sentences instead, so that even a tiny
-model never makes the result worse than its parts.
+The answers come from peers and are data: stripped of structure, short, and given as passages. What the model
+writes is checked against them; if it loses or invents something, the answers are joined as sentences instead,
+so that even a tiny model never makes the result worse than its parts.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Makes a peer's text safe to put before a language model: data, without the marks that models take for structure."""
+"""Makes a peer's text safe to put before a language model: without what models take for structure."""
 
 import re
 import unicodedata

@@ -11,7 +11,7 @@ class Vote:
 
     method = "vote"
 
-    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:  # noqa: ARG002
+    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
         # max keeps the first of equals, and candidates come best score first
         winner = max(gather_candidates(answers), key=lambda candidate: candidate.weight)
         return Aggregate(text=winner.text, contributors=winner.node_ids, method=self.method)

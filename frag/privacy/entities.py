@@ -12,7 +12,7 @@ PATTERN_TYPES = (
     "PHONE_NUMBER",
     "IP_ADDRESS",
 )
-"""Found by form alone, in any context and without a model. Earlier ones win where two claim the same characters."""
+"""Found by form alone, in any context and without a model."""
 
 NER_TYPES = ("PERSON", "LOCATION", "NRP", "ORGANIZATION", "DATE_TIME")
 """Found by the named-entity model. All but PERSON are off by default: they are what questions ask for."""
@@ -40,7 +40,7 @@ RECOGNIZER_CLASSES = {
     "DE_TAX_ID": "DeTaxIdRecognizer",
     "DE_SOCIAL_SECURITY": "DeSocialSecurityRecognizer",
 }
-"""Further types, each with the recogniser class of `presidio_analyzer.predefined_recognizers` that finds it."""
+"""Further types, each with its class in `presidio_analyzer.predefined_recognizers`."""
 
 ENTITY_TYPES = (*PATTERN_TYPES, *NER_TYPES, *RECOGNIZER_CLASSES)
 

@@ -1,8 +1,8 @@
 """Text as a reader sees it, for comparing and matching, with the way back to the characters it came from.
 
-Copies and identifiers can be disguised by characters that change nothing on screen: zero-width joiners, soft hyphens,
-full-width forms, struck-through letters, other dashes and digits. Folding takes all of these away. It does not
-undo look-alikes from other alphabets, spelling out, encoding or translation.
+Copies and identifiers can be disguised by characters that change nothing on screen: zero-width joiners, soft
+hyphens, full-width forms, struck-through letters, other dashes and digits. Folding takes all of these away.
+It does not undo look-alikes from other alphabets, spelling out, encoding or translation.
 """
 
 import re
@@ -32,7 +32,7 @@ class Folded:
 
 
 def fold(text: str) -> Folded:
-    """Case-folds and decomposes (NFKD), drops marks and invisible characters, unifies dashes, spaces and digits."""
+    """Case-folds and decomposes (NFKD), drops what is invisible, unifies dashes, spaces and digits."""
     if text.isascii() and not _INVISIBLE_ASCII.search(text):
         return Folded(text.lower(), range(len(text)), range(1, len(text) + 1))
     pieces = [_fold_char(char) for char in text]

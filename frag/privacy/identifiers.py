@@ -1,4 +1,4 @@
-"""Identifiers that a regular expression alone cannot find: card numbers (Luhn) and IBANs (length per country).
+"""Identifiers that a regular expression alone cannot find: cards (Luhn), IBANs (length per country), IPs.
 
 All functions take folded text (`frag.privacy.folding`): lower case, ASCII digits, plain dashes and spaces.
 """
@@ -13,24 +13,16 @@ _CARD_DIGITS = range(13, 20)
 
 _IBAN_START = re.compile(r"(?=([a-z]{2})\d{2})")
 _IP_V4 = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d|\.\d)")
-_IP_V6 = re.compile(
-    r"(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])"
-)
+_IP_V6 = re.compile(r"(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
 
-IBAN_LENGTHS = {
-    country: int(length)
-    for country, length in (
-        entry.split(":")
-        for entry in (
-            "ad:24 ae:23 al:28 at:20 az:28 ba:20 be:16 bg:22 bh:22 bi:27 br:29 by:28 ch:21 cr:22 cy:28 cz:24 "
-            "de:22 dj:27 dk:18 do:28 ee:20 eg:29 es:24 fi:18 fk:18 fo:18 fr:27 gb:22 ge:22 gi:23 gl:18 gr:27 "
-            "gt:28 hn:28 hr:21 hu:28 ie:22 il:23 iq:23 is:26 it:27 jo:30 kw:30 kz:20 lb:28 lc:32 li:21 lt:20 "
-            "lu:20 lv:21 ly:25 mc:27 md:24 me:22 mk:19 mn:20 mr:27 mt:31 mu:30 nl:18 ni:28 no:15 om:23 pk:24 "
-            "pl:28 ps:29 pt:25 qa:29 ro:24 rs:22 ru:33 sa:24 sc:31 sd:18 se:24 si:19 sk:24 sm:27 so:23 st:25 "
-            "sv:28 tl:23 tn:24 tr:26 ua:29 va:22 vg:24 xk:20 ye:30"
-        ).split()
-    )
-}
+_IBAN_LENGTHS = """
+ad:24 ae:23 al:28 at:20 az:28 ba:20 be:16 bg:22 bh:22 bi:27 br:29 by:28 ch:21 cr:22 cy:28 cz:24 de:22 dj:27
+dk:18 do:28 ee:20 eg:29 es:24 fi:18 fk:18 fo:18 fr:27 gb:22 ge:22 gi:23 gl:18 gr:27 gt:28 hn:28 hr:21 hu:28
+ie:22 il:23 iq:23 is:26 it:27 jo:30 kw:30 kz:20 lb:28 lc:32 li:21 lt:20 lu:20 lv:21 ly:25 mc:27 md:24 me:22
+mk:19 mn:20 mr:27 mt:31 mu:30 nl:18 ni:28 no:15 om:23 pk:24 pl:28 ps:29 pt:25 qa:29 ro:24 rs:22 ru:33 sa:24
+sc:31 sd:18 se:24 si:19 sk:24 sm:27 so:23 st:25 sv:28 tl:23 tn:24 tr:26 ua:29 va:22 vg:24 xk:20 ye:30
+"""
+IBAN_LENGTHS = {country: int(length) for country, _, length in (e.partition(":") for e in _IBAN_LENGTHS.split())}
 """Total length by country. Source: SWIFT IBAN Registry (ISO 13616)."""
 
 
@@ -74,7 +66,7 @@ def _printed_like_a_card(sizes: list[int]) -> bool:
 
 
 def find_ibans(text: str) -> Iterator[tuple[int, int]]:
-    """IBANs, compact or in groups. Glued to other letters or grouped oddly, only those with a valid checksum."""
+    """IBANs, compact or in groups of four; glued to letters or grouped oddly, those with a valid checksum."""
     for match in _IBAN_START.finditer(text):
         length = IBAN_LENGTHS.get(match[1])
         if length is not None and (taken := _take_alphanumerics(text, match.start(), length)):

@@ -1,8 +1,8 @@
 """The fast redactor: personal data that has a form, found without a language model.
 
-It runs on passages before the language model sees them and, as the last check, on every text that leaves a node.
-It promises to find e-mail addresses, card numbers, US social security numbers and IBANs in any context; phone
-numbers and IP addresses in their usual forms. It cannot find names.
+It runs on passages before the language model sees them and, as the last check, on every text that leaves a
+node. It promises to find e-mail addresses, card numbers, US social security numbers and IBANs in any context;
+phone numbers and IP addresses in their usual forms. It cannot find names.
 """
 
 import re
@@ -61,7 +61,7 @@ _FINDERS: dict[str, Finder] = {
 
 
 class PatternRedactor:
-    """Finds those types of a policy that have a form (`PATTERN_TYPES`); others are left to a `PresidioRedactor`."""
+    """Finds those types of a policy that have a form (`PATTERN_TYPES`); `PresidioRedactor` finds all."""
 
     def __init__(self, entity_types: Iterable[str] = PATTERN_TYPES) -> None:
         wanted = frozenset(entity_types)

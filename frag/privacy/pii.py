@@ -1,20 +1,25 @@
 """Finds personal data with Presidio: names by a spaCy model from a local folder, identifiers by their form.
 
-Nothing here reaches the network: the model is loaded from its folder (Presidio would download it and exit the process),
-and the recognisers that ask for a public-suffix list or log what they read (e-mail, URL, IBAN) are ours instead.
-What a statistical model finds it also misses: most names, not all.
+Nothing here reaches the network: the model is loaded from its folder (Presidio would download it and exit the
+process), and the recognisers that ask for a public-suffix list or log what they read (e-mail, URL, IBAN) are
+ours instead. What a statistical model finds it also misses: most names, not all.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
 from frag.errors import ModelError
 from frag.privacy.entities import NER_TYPES, RECOGNIZER_CLASSES, check_entity_types
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.redaction import PLACEHOLDER, Span, redact, resolve_overlaps
+
+if TYPE_CHECKING:
+    from presidio_analyzer import AnalyzerEngine
+    from spacy.language import Language
+    from spacy.tokens import Doc
 
 __all__ = ["PatternRedactor", "PresidioRedactor", "redact"]
 
@@ -23,10 +28,11 @@ MIN_SCORE = 0.4
 
 _LANGUAGE = "en"
 _UNUSED_PIPES = ("tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
-_TITLE = r"\b(?:mr|mrs|ms|miss|dr|prof)\b\.?\s+"
+_NAME = r"\w[\w'\u2019-]+"
+_NO_NAME = r"(?!(?i:a|an|the|not|and|i|but|from|with|is|in|at|on|to)\b)"
 _INTRODUCED = re.compile(
-    r"\b(?i:my name is|my name's|patient name:?|full name:?)\s+(\w[\w'’-]+(?:\s+(?!(?i:and|i|but|from|with|is)\b)\w[\w'’-]+)?)"
-    rf"|(?i:{_TITLE})(\w[\w'’-]+(?:\s+[A-Z][\w'’-]*\.?){{0,2}})"
+    rf"\b(?i:my name is|my name's|patient name:?|full name:?)\s+({_NO_NAME}{_NAME}(?:\s+{_NO_NAME}{_NAME})?)"
+    rf"|\b(?i:mr|mrs|ms|miss|dr|prof)\b\.?\s+({_NO_NAME}{_NAME}(?:\s+[A-Z][\w'\u2019-]*\.?){{0,2}})"
 )
 
 
@@ -34,7 +40,7 @@ class PresidioRedactor:
     """Finds persons and all other types that a policy names. Thread-safe: one text at a time.
 
     Args:
-        model_folder: A spaCy pipeline with a named-entity recogniser (the folder with `config.cfg`, or one above it).
+        model_folder: A spaCy pipeline with a named-entity recogniser (`config.cfg`) in this folder or below.
         entity_types: The types to look for; see `frag.privacy.entities.ENTITY_TYPES`.
         min_score: Presidio's score in [0, 1] from which a span counts.
 
@@ -43,21 +49,17 @@ class PresidioRedactor:
         ModelError: The folder has no readable pipeline.
     """
 
-    def __init__(
-        self, model_folder: Path, entity_types: Iterable[str], *, min_score: float = MIN_SCORE
-    ) -> None:
+    def __init__(self, model_folder: Path, entity_types: Iterable[str], *, min_score: float = MIN_SCORE) -> None:
         self._entity_types = tuple(dict.fromkeys(entity_types))
         check_entity_types(self._entity_types)
         self._patterns = PatternRedactor(self._entity_types)
-        self._by_presidio = [
-            kind for kind in self._entity_types if kind in RECOGNIZER_CLASSES or kind in NER_TYPES
-        ]
+        self._by_presidio = [kind for kind in self._entity_types if kind in RECOGNIZER_CLASSES or kind in NER_TYPES]
         self._min_score = min_score
         self._lock = Lock()
         self._analyzer = _make_analyzer(_load_pipeline(model_folder), self._by_presidio)
 
     def find(self, text: str) -> list[Span]:
-        """Disjoint (start, end, TYPE) in order. Placeholders that stand in the text already are left alone."""
+        """Disjoint (start, end, TYPE) in order. Placeholders already in the text are left alone."""
         spans = [*self._patterns.find(text), *self._analyze(text)]
         if "PERSON" in self._entity_types:
             spans += _introduced_names(text)
@@ -82,7 +84,7 @@ def _introduced_names(text: str) -> Iterator[Span]:
         yield start, end, "PERSON"
 
 
-def _load_pipeline(model_folder: Path) -> Any:
+def _load_pipeline(model_folder: Path) -> "Language":
     """The spaCy pipeline, without the parts that redaction does not read.
 
     Raises:
@@ -107,7 +109,7 @@ def _folder_with_config(model_folder: Path) -> Path:
     return configs[0].parent
 
 
-def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
+def _make_analyzer(pipeline: "Language", entity_types: list[str]) -> "AnalyzerEngine":
     """A Presidio engine with exactly the recognisers that the policy needs."""
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, predefined_recognizers
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
@@ -135,7 +137,7 @@ def _make_analyzer(pipeline: Any, entity_types: list[str]) -> Any:
     return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[_LANGUAGE])
 
 
-def _lower_case_lemmas(doc: Any) -> Any:
+def _lower_case_lemmas(doc: "Doc") -> "Doc":
     """Presidio looks for context words ("passport") in the lemmas; lower case does, and costs no tagger."""
     for token in doc:
         token.lemma_ = token.lower_

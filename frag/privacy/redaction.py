@@ -39,9 +39,7 @@ def redact(text: str, spans: Sequence[Span]) -> tuple[str, Mapping[str, int]]:
     """
     spans = resolve_overlaps(spans)
     labels = placeholders(text, spans)
-    return replace(text, [(start, end) for start, end, _ in spans], labels), Counter(
-        kind for *_, kind in spans
-    )
+    return replace(text, [(start, end) for start, end, _ in spans], labels), Counter(kind for *_, kind in spans)
 
 
 def placeholders(text: str, spans: Sequence[Span]) -> list[str]:

@@ -1,7 +1,7 @@
-"""The one door out of a node: what was generated goes in, what may leave comes out, or the reason why nothing may.
+"""The one door out of a node: a draft goes in, and what may leave comes out, or why nothing may.
 
-A filter, pure and synchronous. It fails closed: whatever is left after redaction and cutting is looked at again, and
-held back when either check still finds something.
+A filter, pure and synchronous. It fails closed: whatever is left after redaction and cutting is looked at
+again, and held back when either check still finds something.
 """
 
 import math
@@ -20,7 +20,7 @@ from frag.protocols import Redactor
 from frag.types import AnswerMode
 
 _WORD = re.compile(r"\w+")
-_FILLERS = frozenset("a an and at by for from in is it of on or the to was were with dr mr mrs ms".split())
+_FILLERS = frozenset("a an and at by for from in is it of on or the to was were with dr mr mrs ms".split())  # noqa: SIM905
 _CUT = "VERBATIM"  # sorted out before counting: never a type of personal data
 
 
@@ -36,7 +36,7 @@ class WithheldReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What the model wrote, and the cosine in [-1, 1] of the question with the best passage (-1 without any)."""
+    """What the model wrote, and the cosine in [-1, 1] of the question with the best passage (-1: none)."""
 
     text: str = field(repr=False)
     evidence: float
@@ -105,7 +105,7 @@ def _abstention(draft: Draft, rules: ReleaseRules) -> WithheldReason | None:
 
 
 def _scrub(text: str, rules: ReleaseRules, redactor: Redactor, guard: VerbatimGuard) -> Outcome:
-    """Both filters read the same raw text and are applied at once, so that neither hides anything from the other."""
+    """Both filters read the same raw text and act at once, so neither hides anything from the other."""
     cuts = [(start, end, _CUT) for start, end in guard.spans(text)]
     scrubbed, redactions, num_cuts = _apply(text, redactor.find(text), cuts)
     if guard.copies(scrubbed):

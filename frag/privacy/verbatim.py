@@ -1,8 +1,8 @@
 """The verbatim guard: no run of N or more word tokens of a passage leaves a node.
 
-Words are compared folded (see `folding`), over punctuation and line breaks. The guard stops copying, not telling:
-paraphrase, translation, look-alike letters, or a foreign word put in after every N − 1 are beyond it, and successive
-questions can draw out successive parts.
+Words are compared folded (see `folding`), over punctuation and line breaks. The guard stops copying, not
+telling: paraphrase, translation, look-alike letters, or a foreign word put in after every N - 1 are beyond
+it, and successive questions can draw out successive parts.
 """
 
 import re
@@ -20,14 +20,12 @@ _UNSPACED = (
     "\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31f0-\u31ff"  # kana, bopomofo
     "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
-_TOKEN = re.compile(
-    rf"(?P<placeholder>{PLACEHOLDER.pattern})|[{_UNSPACED}]|[^\W_{_UNSPACED}]+", re.IGNORECASE
-)
+_TOKEN = re.compile(rf"(?P<placeholder>{PLACEHOLDER.pattern})|[{_UNSPACED}]|[^\W_{_UNSPACED}]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A folded word with its place in the original text. Placeholders of one type are equal whatever their number."""
+    """A folded word with its place in the original text. Placeholders of one type are equal."""
 
     word: str = field(repr=False)
     start: int
@@ -37,9 +35,7 @@ class Token:
 def tokenize(text: str) -> list[Token]:
     """The word tokens of `text` in order. The elision marker holds none."""
     folded = fold(text)
-    return [
-        Token(_word(match), *folded.original_span(*match.span())) for match in _TOKEN.finditer(folded.text)
-    ]
+    return [Token(_word(match), *folded.original_span(*match.span())) for match in _TOKEN.finditer(folded.text)]
 
 
 def _word(match: re.Match[str]) -> str:
@@ -65,9 +61,10 @@ class VerbatimGuard:
         return not self._shingles.isdisjoint(self._shingles_of(_words(text)))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """The character spans to cut, in order and disjoint: of every copied run all but its first N − 1 tokens.
+        """The character spans to cut, in order and disjoint: every copied run but for its first N - 1 tokens.
 
-        Where a cut would put together a new copied run out of what stood before and behind it, the cut goes on.
+        Where a cut would put together a new copied run out of what stood before and behind it, the cut goes
+        on.
         """
         tokens = tokenize(text)
         spans: list[tuple[int, int]] = []
@@ -96,7 +93,7 @@ class VerbatimGuard:
                 kept.append(word)
 
     def _excess(self, words: Sequence[str]) -> list[bool]:
-        """Marks the last token of every copied N-gram, which is each copied run without its first N − 1 tokens."""
+        """Marks the last token of every copied N-gram, so each copied run but for its first N - 1 tokens."""
         excess = [False] * len(words)
         for start, shingle in enumerate(self._shingles_of(words)):
             excess[start + self._limit - 1] = shingle in self._shingles
