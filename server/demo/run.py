@@ -74,7 +74,7 @@ async def run_demo(folder: Path, *, keep: bool) -> None:
     ):
         locate(name, kind)
     _clear(folder)
-    federation = LocalFederation(folder)
+    federation = LocalFederation(folder, settings={"models": {"threads": 1}})
     async with federation:
         with console.status("Enrolling three clinics and indexing their documents …"):
             names = await _set_up(federation, models)
