@@ -1,5 +1,6 @@
 """What crosses the wire: questions one way, released answers the other, and no passage."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +31,7 @@ async def capture_an_evaluation(folder: Path) -> tuple[Capture, list[dict[str, o
 
 @pytest.mark.timeout(280)
 async def test_no_passage_and_no_hard_canary_crosses_the_wire(
-    tmp_path: Path, real_models: ModelSettings, record_property: pytest.RecordProperty
+    tmp_path: Path, real_models: ModelSettings, record_property: Callable[[str, object], None]
 ) -> None:
     capture, answers = await capture_an_evaluation(tmp_path)
     payloads = capture.payloads()
