@@ -1,5 +1,88 @@
 """`frag bench`."""
 
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
+if TYPE_CHECKING:
+    from server.benchmark.fanout import FanoutReport
+
 app = typer.Typer(help="Measure what the service costs.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.callback()
+def _main() -> None:
+    """Measure what the service costs."""
+
+
+@app.command()
+def fanout(
+    nodes: Annotated[int, typer.Option(min=1, max=1000, help="Node processes to fan out to.")] = 3,
+    payload_bytes: Annotated[int, typer.Option(min=1, max=32_000, help="Size of each node's answer.")] = 8000,
+    num_queries: Annotated[int, typer.Option(min=1, help="Questions measured, after a warm-up.")] = 500,
+    concurrency: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 1,
+    idle_seconds: Annotated[
+        float, typer.Option(min=0, help="How long idle nodes are watched; by default longer than a heartbeat.")
+    ] = 16.0,
+    *,
+    with_floor: Annotated[bool, typer.Option(help="Measure bare HTTP servers in turn.")] = True,
+    json: Json = False,
+) -> None:
+    """Time questions over real processes that answer filler: identity, keys and policy on, models left out."""
+    import msgspec
+
+    from server.benchmark.fanout import FanoutPlan, measure_fanout
+
+    plan = FanoutPlan(
+        nodes=nodes,
+        payload_bytes=payload_bytes,
+        num_queries=num_queries,
+        concurrency=concurrency,
+        with_floor=with_floor,
+        idle_s=idle_seconds,
+    )
+    with tempfile.TemporaryDirectory(prefix="frag-bench-") as folder, _progress(quiet=json) as show:
+        report = asyncio.run(measure_fanout(Path(folder), plan, show))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        _print_fanout(report)
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error that shows what is under way and how far it is."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        bar = progress.add_task("", total=1.0)
+        yield lambda stage, share: progress.update(bar, description=stage, completed=share)
+
+
+def _print_fanout(report: "FanoutReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    title = f"{report.nodes} nodes, {report.payload_bytes} bytes each, {report.num_queries} questions"
+    table = Table("", "p50 ms", "p95 ms", "p99 ms", box=None, header_style="bold", title=title)
+    for name, row in (("frag", report), ("bare HTTP", report.floor)):
+        if row is not None:
+            table.add_row(name, f"{row.p50_ms:.2f}", f"{row.p95_ms:.2f}", f"{row.p99_ms:.2f}")
+    console.print(table)
+    if report.ratio_to_floor is not None:
+        console.print(f"{report.ratio_to_floor:.1f} times the floor at the median")
+    if report.idle_cpu_percent is not None:
+        console.print(f"an idle connected node: {report.idle_cpu_percent:.2f} % of a core")
+    if report.scrub_ms_per_answer is None:
+        console.print("scrubbing: not measured, the models are missing (`frag models pull`)")
+    else:
+        console.print(f"scrubbing one such answer, apart: {report.scrub_ms_per_answer:.1f} ms")
