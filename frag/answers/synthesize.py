@@ -62,7 +62,9 @@ class Synthesize:
             instruction=INSTRUCTION,
             max_new_tokens=self._max_new_tokens,
         )
-        return " ".join((await self._write(request)).text.split())
+        lines = [" ".join(line.split()) for line in (await self._write(request)).text.splitlines()]
+        written = [line for line in lines if line]
+        return join_sentences(written) if len(written) > 1 else "".join(written)
 
     def _aggregate(self, text: str, parts: Sequence[Candidate]) -> Aggregate:
         contributors = sorted({node_id for part in parts for node_id in part.node_ids})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 _DIGIT_GROUPS = re.compile(r"\d+(?:(?:[ .]|\s?-\s?|\n)\d+)*")
 _GROUP = re.compile(r"\d+")
-_CARD_DIGITS = range(13, 20)
+_CARD_DIGITS = range(12, 20)  # Maestro begins at 12
 
 _IBAN_START = re.compile(r"(?=([a-z]{2})\d{2})")
 _IP_V4 = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d|\.\d)")
@@ -38,7 +38,7 @@ def iban_checksum_valid(iban: str) -> bool:
 
 
 def find_cards(text: str) -> Iterator[tuple[int, int]]:
-    """Luhn-valid numbers of 13 to 19 digits: compact, in groups as printed on cards, or digit by digit.
+    """Luhn-valid numbers of 12 to 19 digits: compact, in groups as printed on cards, or digit by digit.
 
     The groups may stand in a longer row of numbers, such as an expiry date behind the card number.
     """
@@ -62,7 +62,8 @@ def _cards_among(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int
 
 def _printed_like_a_card(sizes: list[int]) -> bool:
     """Without this, one row of table cells in ten would pass Luhn by chance."""
-    return len(sizes) == 1 or set(sizes) == {1} or (sizes[0] == 4 and all(size >= 3 for size in sizes[:-1]))
+    in_groups = sizes[0] == 4 and sum(sizes) > 12 and all(size >= 3 for size in sizes[:-1])
+    return len(sizes) == 1 or set(sizes) == {1} or in_groups
 
 
 def find_ibans(text: str) -> Iterator[tuple[int, int]]:

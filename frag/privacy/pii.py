@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from frag.errors import ModelError
 from frag.privacy.entities import NER_TYPES, RECOGNIZER_CLASSES, check_entity_types
 from frag.privacy.patterns import PatternRedactor
+from frag.privacy.phones import PhoneFinder
 from frag.privacy.redaction import PLACEHOLDER, Span, redact, resolve_overlaps
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class PresidioRedactor:
         check_entity_types(self._entity_types)
         self._patterns = PatternRedactor(self._entity_types)
         self._by_presidio = [kind for kind in self._entity_types if kind in RECOGNIZER_CLASSES or kind in NER_TYPES]
+        self._phones = PhoneFinder() if "PHONE_NUMBER" in self._entity_types else None
         self._min_score = min_score
         self._lock = Lock()
         self._analyzer = _make_analyzer(_load_pipeline(model_folder), self._by_presidio)
@@ -63,6 +65,10 @@ class PresidioRedactor:
         spans = [*self._patterns.find(text), *self._analyze(text)]
         if "PERSON" in self._entity_types:
             spans += _introduced_names(text)
+        if self._phones is not None:
+            # almost any row of digits can be a phone number; one that is known as something else is not
+            phones = [(start, end, "PHONE_NUMBER") for start, end in self._phones.find(text)]
+            spans += [phone for phone in phones if not any(_within(phone, span) for span in spans)]
         return resolve_overlaps(spans)
 
     def _analyze(self, text: str) -> list[Span]:
@@ -75,6 +81,10 @@ class PresidioRedactor:
         held = [match.span() for match in PLACEHOLDER.finditer(text)]
         found = ((result.start, result.end, result.entity_type) for result in results)
         return [span for span in found if not any(span[0] < end and start < span[1] for start, end in held)]
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def _introduced_names(text: str) -> Iterator[Span]:

@@ -28,12 +28,17 @@ class Model:
 
 
 def test_two_parts_become_one_text() -> None:
-    model = Model("Hillside clinic offers Zanoril, and its dose is 40 mg twice\n daily.")
+    model = Model("Hillside clinic offers Zanoril, and its dose is  40 mg twice daily.")
     merged = model.merge(WHERE, DOSE)
     assert merged.text == "Hillside clinic offers Zanoril, and its dose is 40 mg twice daily."
     assert merged.contributors == ("north", "south")
     assert model.requests[0].question == QUESTION
     assert model.requests[0].passages == (WHERE.text, DOSE.text)
+
+
+def test_lines_become_sentences() -> None:
+    merged = Model("Hillside clinic\n\n 40 mg  twice a day \n").merge(WHERE, DOSE)
+    assert merged.text == "Hillside clinic. 40 mg twice a day."
 
 
 def test_a_lost_fact_falls_back_to_joined_sentences() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from frag.privacy.identifiers import IBAN_LENGTHS, luhn_valid
 
-_CARD_PRINTS = ([16], [4, 4, 4, 4], [4, 6, 5], [15], [13], [19], [4, 4, 4, 4, 3], [4, 6, 4])
+_CARD_PRINTS = ([16], [4, 4, 4, 4], [4, 6, 5], [15], [12], [13], [19], [4, 4, 4, 4, 3], [4, 6, 4])
 digits = st.text(string.digits, min_size=20, max_size=20)
 separators = st.sampled_from(["-", " ", "\u00a0", "\u2011", "\u2013"])
 
