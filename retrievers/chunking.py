@@ -32,9 +32,7 @@ _BOUND = re.compile(
     """,
     re.VERBOSE,
 )
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|Fig|vs|cf|e\.g|i\.e|z\.B|Inc|Ltd)\.$"
-)
+_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|Fig|vs|cf|e\.g|i\.e|z\.B|Inc|Ltd)\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +81,7 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     bounds = [0]
     for match in _BOUND.finditer(text):
         end = match.end()
-        if text[match.start()] == "." and _ABBREVIATION.search(
-            text, max(0, match.start() - 6), match.start() + 1
-        ):
+        if text[match.start()] == "." and _ABBREVIATION.search(text, max(0, match.start() - 6), match.start() + 1):
             continue
         bounds.append(end)
     bounds.append(len(text))

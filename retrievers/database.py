@@ -139,9 +139,7 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (num_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if num_tables and application_id != _APPLICATION_ID:
-        raise IndexStoreError(
-            f"{path} is a database of another program.", "Choose another folder for the index."
-        )
+        raise IndexStoreError(f"{path} is a database of another program.", "Choose another folder for the index.")
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:

@@ -86,7 +86,7 @@ def _read(path: Path, name: str, max_bytes: int, boundary: Path | None) -> Itera
         for record in reader(path):
             yield _document(record, path, name)
     except DocumentError as error:
-        yield SkippedFile(name, error.details["reason"], str(error))
+        yield SkippedFile(name, str(error.details["reason"]), str(error))
     except OSError as error:
         yield SkippedFile(name, "unreadable", error.strerror or type(error).__name__)
 
@@ -111,9 +111,7 @@ def _document(record: Record, path: Path, name: str) -> Document | SkippedFile:
     text = _valid_unicode(record.text)
     if not text.strip():
         return SkippedFile(document_id, "empty", "there is no text in it")
-    return Document(
-        document_id=_valid_unicode(document_id), text=text, title=_valid_unicode(record.title) or path.stem
-    )
+    return Document(document_id=_valid_unicode(document_id), text=text, title=_valid_unicode(record.title) or path.stem)
 
 
 def _name(path: Path) -> str:

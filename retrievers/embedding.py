@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from frag.protocols import FloatArray, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
 
 _PULL = "Fetch it again with `frag models pull`."
 _NOT_PART_OF_MODEL = {".md", ".py", ".gitattributes"}
@@ -127,15 +128,15 @@ def _load(folder: Path, threads: int) -> "SentenceTransformer":
         RuntimeError,
     ) as error:
         # corrupt JSON, weights or shapes surface as any of these
-        raise ModelError(
-            f"The embedder {folder} cannot be loaded ({type(error).__name__}).", _PULL
-        ) from error
+        raise ModelError(f"The embedder {folder} cannot be loaded ({type(error).__name__}).", _PULL) from error
     return model.eval()
 
 
-def _prepare(model: "SentenceTransformer", texts: list[str]) -> "dict[str, Any]":
+def _prepare(model: "SentenceTransformer", texts: list[str]) -> "dict[str, Tensor]":
     """sentence-transformers 6 renamed `tokenize` to `preprocess`."""
-    return model.preprocess(texts) if hasattr(model, "preprocess") else model.tokenize(texts)
+    prepare = model.preprocess if hasattr(model, "preprocess") else model.tokenize
+    features: dict[str, Tensor] = prepare(texts)
+    return features
 
 
 def _fingerprint(folder: Path) -> str:

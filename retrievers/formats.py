@@ -204,9 +204,7 @@ def read_csv(path: Path) -> Iterator[Record]:
 
 def _csv_record(row: dict[str, str], number: int) -> Record:
     special = {name.lower(): value for name, value in row.items() if name.lower() in ("id", "title", "text")}
-    text = special.get("text") or "\n".join(
-        f"{name}: {value}" for name, value in row.items() if value.strip()
-    )
+    text = special.get("text") or "\n".join(f"{name}: {value}" for name, value in row.items() if value.strip())
     return Record(text, special.get("title", "").strip(), special.get("id", "").strip() or str(number))
 
 

@@ -14,22 +14,16 @@ RRF_K = 60
 _Item = TypeVar("_Item")
 
 
-def reciprocal_rank_fusion(
-    rankings: Sequence[Sequence[int]], weights: Sequence[float] | None = None, k: int = RRF_K
-) -> list[tuple[int, float]]:
+def reciprocal_rank_fusion(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:
     """Returns (id, score) of every ranked id, best first; equal scores by ascending id.
 
-    The score of an id is the sum of `weight / (k + rank)` over the rankings that hold it, ranks from 1
-    (equation 1). The order of the rankings does not matter. An id that a ranking repeats counts at its best
-    rank.
-
-    Raises:
-        ValueError: `weights` has not one entry per ranking.
+    The score of an id is the sum of `1 / (k + rank)` over the rankings that hold it, ranks from 1 (equation 1).
+    The order of the rankings does not matter. An id that a ranking repeats counts at its best rank.
     """
     scores: dict[int, list[float]] = {}
-    for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
+    for ranking in rankings:
         for rank, item in enumerate(dict.fromkeys(ranking), start=1):
-            scores.setdefault(item, []).append(weight / (k + rank))
+            scores.setdefault(item, []).append(1 / (k + rank))
     # summed in sorted order: floating-point addition would let the order of rankings decide near-ties
     fused = ((item, sum(sorted(parts))) for item, parts in scores.items())
     return sorted(fused, key=lambda pair: (-pair[1], pair[0]))

@@ -132,8 +132,7 @@ class Ingest:
             (document.document_id, digest, document.title, document.num_chars, len(chunks)),
         )
         self._connection.executemany(
-            "INSERT INTO staged_chunks (document_id, start_char, end_char, text_sha256, text)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO staged_chunks (document_id, start_char, end_char, text_sha256, text) VALUES (?, ?, ?, ?, ?)",
             (
                 (chunk.document_id, chunk.start_char, chunk.end_char, _sha256(chunk.text), chunk.text)
                 for chunk in chunks

@@ -73,8 +73,7 @@ def publish(connection: sqlite3.Connection, live: LiveIndex, embedder_key: int) 
         if removed or _one(connection, _ANYTHING_NEW, embedder_key):
             connection.execute(_OUTGOING)
             connection.execute(
-                "INSERT INTO outgoing SELECT document_id FROM gone"
-                " UNION SELECT document_id FROM staged_documents"
+                "INSERT INTO outgoing SELECT document_id FROM gone UNION SELECT document_id FROM staged_documents"
             )
             _take_out(connection)
             connection.execute("INSERT INTO documents SELECT * FROM staged_documents")
@@ -110,9 +109,7 @@ def delete(connection: sqlite3.Connection, live: LiveIndex, document_ids: Iterab
 
 def _take_out(connection: sqlite3.Connection) -> None:
     """Removes the documents of `outgoing`, empties that table and leaves no trace of their words."""
-    connection.execute(
-        f"INSERT INTO removals (chunk_id) SELECT chunk_id {_OUTGOING_CHUNKS} ORDER BY chunk_id"
-    )
+    connection.execute(f"INSERT INTO removals (chunk_id) SELECT chunk_id {_OUTGOING_CHUNKS} ORDER BY chunk_id")
     num_chunks = connection.execute(f"DELETE {_OUTGOING_CHUNKS}").rowcount
     connection.execute("DELETE FROM documents WHERE document_id IN (SELECT document_id FROM outgoing)")
     connection.execute("DELETE FROM outgoing")
@@ -129,9 +126,7 @@ def _switch_embedder(connection: sqlite3.Connection, embedder_key: int) -> None:
 
 
 def _count_up(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "UPDATE collection SET revision = revision + 1, num_chunks = (SELECT count(*) FROM chunks)"
-    )
+    connection.execute("UPDATE collection SET revision = revision + 1, num_chunks = (SELECT count(*) FROM chunks)")
     log_is_long = _one(
         connection,
         "SELECT (SELECT count(*) FROM removals) > max(num_chunks, ?) FROM collection",

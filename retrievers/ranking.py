@@ -8,20 +8,18 @@ from frag.protocols import FloatArray
 from frag.types import Hit, RetrievalMode
 from retrievers.hybrid import drop_repeats, normalise_text, reciprocal_rank_fusion
 from retrievers.lexical_index import search_words
+from retrievers.snapshot import Snapshot
 from retrievers.vector_index import VectorIndex
 
 _MIN_DEPTH = 50
-"""Candidates per ranking: those beyond add less to a fused score than one rank at the top."""
-_WEIGHTS = (1.0, 0.5)
-"""Of the dense and the lexical ranking."""
-
+"""Candidates per ranking. On XQuAD 20 and 50 find about the same; more leave room to drop repeats."""
 _Ranking = list[tuple[int, float, float]]
 """(chunk_id, cosine, rank_score), best first."""
 
 
 def rank(
     connection: sqlite3.Connection,
-    vectors: VectorIndex,
+    snapshot: Snapshot,
     vector: FloatArray,
     question: str,
     *,
@@ -34,8 +32,8 @@ def rank(
     chunks.
 
     Args:
-        connection: Inside a read transaction that sees exactly the chunks of `vectors`.
-        vectors: Index of the chunks.
+        connection: Inside a read transaction that sees exactly the chunks of `snapshot`.
+        snapshot: What is searched.
         vector: The question, [dimension], norm 1.
         question: The question's words, used in hybrid mode.
         top_k: At least 1.
@@ -44,34 +42,43 @@ def rank(
     depth = max(_MIN_DEPTH, 2 * top_k)
     while True:
         if mode is RetrievalMode.DENSE:
-            ranking = _dense(vectors, vector, depth)
+            ranking = _dense(snapshot.vectors, vector, depth)
         else:
-            ranking = _hybrid(connection, vectors, vector, question, depth)
-        hits = drop_repeats(_read_hits(connection, ranking), key=lambda hit: normalise_text(hit.text))
-        if len(hits) >= top_k or depth >= len(vectors):
-            return hits[:top_k]
+            ranking = _hybrid(connection, snapshot, vector, question, depth)
+        hits = _different_hits(connection, ranking, top_k)
+        if len(hits) >= top_k or depth >= len(snapshot.vectors):
+            return hits
         depth *= 4
+
+
+def _different_hits(connection: sqlite3.Connection, ranking: _Ranking, top_k: int) -> list[Hit]:
+    """The first `top_k` with different texts; reads no more texts than it needs to."""
+    hits: list[Hit] = []
+    for first in range(0, len(ranking), 2 * top_k):
+        hits += _read_hits(connection, ranking[first : first + 2 * top_k])
+        hits = drop_repeats(hits, key=lambda hit: normalise_text(hit.text))
+        if len(hits) >= top_k:
+            break
+    return hits[:top_k]
 
 
 def _dense(vectors: VectorIndex, vector: FloatArray, depth: int) -> _Ranking:
     ids, scores = vectors.search(vector[None], depth)
     found = ids[0] >= 0
     cosines = scores[0][found].clip(-1.0, 1.0).tolist()
-    return [
-        (chunk_id, cosine, cosine) for chunk_id, cosine in zip(ids[0][found].tolist(), cosines, strict=True)
-    ]
+    return [(chunk_id, cosine, cosine) for chunk_id, cosine in zip(ids[0][found].tolist(), cosines, strict=True)]
 
 
 def _hybrid(
-    connection: sqlite3.Connection, vectors: VectorIndex, vector: FloatArray, question: str, depth: int
+    connection: sqlite3.Connection, snapshot: Snapshot, vector: FloatArray, question: str, depth: int
 ) -> _Ranking:
-    dense = _dense(vectors, vector, depth)
+    dense = _dense(snapshot.vectors, vector, depth)
     dense_ids = [chunk_id for chunk_id, _, _ in dense]
-    lexical_ids = search_words(connection, question, depth)
+    lexical_ids = search_words(connection, question, depth, snapshot.common_words)
     cosines = {chunk_id: cosine for chunk_id, cosine, _ in dense}
-    for chunk_id, cosine in vectors.scores(vector, set(lexical_ids) - set(dense_ids)).items():
+    for chunk_id, cosine in snapshot.vectors.scores(vector, set(lexical_ids) - set(dense_ids)).items():
         cosines[chunk_id] = min(1.0, max(-1.0, cosine))
-    fused = reciprocal_rank_fusion([dense_ids, lexical_ids], _WEIGHTS)
+    fused = reciprocal_rank_fusion([dense_ids, lexical_ids])
     return [(chunk_id, cosines[chunk_id], score) for chunk_id, score in fused]
 
 

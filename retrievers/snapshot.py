@@ -30,6 +30,8 @@ class Snapshot:
     last_chunk_id: int
     last_removal: int
     vectors: VectorIndex = field(repr=False)
+    common_words: set[str] = field(default_factory=set, repr=False)
+    """Filled by searches (`lexical_index.search_words`)."""
 
 
 class LiveIndex:
@@ -105,12 +107,9 @@ def _caught_up(connection: sqlite3.Connection, old: Snapshot, revision: int) -> 
     )
 
 
-def _read_vectors(
-    connection: sqlite3.Connection, after_chunk_id: int, dimension: int
-) -> tuple[list[int], FloatArray]:
+def _read_vectors(connection: sqlite3.Connection, after_chunk_id: int, dimension: int) -> tuple[list[int], FloatArray]:
     cursor = connection.execute(
-        "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id)"
-        " WHERE chunk_id > ? ORDER BY chunk_id",
+        "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id) WHERE chunk_id > ? ORDER BY chunk_id",
         (after_chunk_id,),
     )
     ids: list[int] = []

@@ -189,7 +189,7 @@ class DocumentStore:
         with self._reading() as (connection, snapshot):
             if snapshot.fingerprint not in ("", self._embedder.fingerprint):
                 raise other_embedder_error()
-            return rank(connection, snapshot.vectors, vector, question, top_k=top_k, mode=mode)
+            return rank(connection, snapshot, vector, question, top_k=top_k, mode=mode)
 
     def list_documents(self) -> list[DocumentInfo]:
         """All documents by ascending id."""

@@ -10,7 +10,8 @@ same seam.
 """
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,11 +62,7 @@ class FlatSegment:
     def contents(self) -> tuple[IdArray, FloatArray]:
         """The living ids [m] and their vectors [m, d]."""
         vectors: FloatArray = self.flat.reconstruct_n(0, len(self.ids))
-        return (
-            (self.ids, vectors)
-            if self.num_alive == len(self.ids)
-            else (self.ids[self.alive], vectors[self.alive])
-        )
+        return (self.ids, vectors) if self.num_alive == len(self.ids) else (self.ids[self.alive], vectors[self.alive])
 
     def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
         """Rows of the `depth` best living vectors, best first, and their inner products with `vector` [d]."""
@@ -73,7 +70,8 @@ class FlatSegment:
         if self.num_alive < len(self.ids):
             selector = _faiss().IDSelectorBitmap(np.packbits(self.alive, bitorder="little"))
             parameters = _faiss().SearchParameters(sel=selector)
-        scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=parameters)
+        with _one_thread():
+            scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=parameters)
         return rows[0], scores[0]
 
     def search(self, vector: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
@@ -159,9 +157,24 @@ class VectorIndex:
         return result
 
 
-def _faiss() -> Any:
+def _faiss() -> Any:  # noqa: ANN401
     # untyped: its Python layer rewrites the signatures of the C++ classes that its stubs describe
     return importlib.import_module("faiss")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One query gains nothing from more threads and, on busy cores, waits for them.
+
+    The number belongs to the calling thread and torch may share it, so it is put back.
+    """
+    faiss = _faiss()
+    num_threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(num_threads)
 
 
 def _inner_products(rows: FloatArray, vector: FloatArray) -> FloatArray:
