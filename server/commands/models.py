@@ -17,6 +17,7 @@ def pull(
     ] = None,
 ) -> None:
     """Fetch models into the cache, verified against pinned hashes, with a progress bar."""
+    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from frag.models import BUILT_IN, pull
@@ -26,7 +27,7 @@ def pull(
         TextColumn("{task.description:24}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TextColumn("{task.fields[state]}"),
     )  # fmt: skip
-    with Progress(*columns) as bars:
+    with Progress(*columns, console=Console(stderr=True)) as bars:
         for name in names or list(BUILT_IN):
             bar = bars.add_task(name, total=None, state="")
 
