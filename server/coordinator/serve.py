@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 
 import structlog
@@ -38,6 +39,8 @@ async def _serve(folder: CoordinatorFolder) -> None:
                 f"{settings.host}:{settings.port} cannot be bound: {error.strerror}.",
                 "Stop the process that holds it, or change host and port in coordinator.toml.",
             ) from error
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: a full collection over it would stall questions for tens of ms
         _log.info("coordinator_ready", address=site.name)
         await ended.wait()
         _log.info("coordinator_stopping")

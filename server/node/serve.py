@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,8 @@ async def run_until_signal(process: NodeProcess) -> None:
         raise RuntimeError("run_until_signal belongs inside a task")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    gc.collect()
+    gc.freeze()  # models and modules stay: a full collection over them would stall questions for tens of ms
     with contextlib.suppress(asyncio.CancelledError):
         await process.run()
     task.uncancel()
