@@ -1,0 +1,1 @@
+"""Benchmarks: what they report, not how fast this machine is."""
