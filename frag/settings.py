@@ -58,7 +58,7 @@ class PolicySettings(_Strict):
 
     answer_modes: tuple[AnswerMode, ...] = Field((AnswerMode.SCRUB,), description="modes that are answered")
     entity_types: tuple[str, ...] = Field(DEFAULT_ENTITY_TYPES, description="personal data that is redacted")
-    verbatim_limit_tokens: int = Field(12, ge=3, le=1000, description="shortest copied word run that is cut")
+    verbatim_limit_tokens: int = Field(16, ge=3, le=1000, description="shortest copied word run that is cut")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
     questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")

@@ -83,7 +83,9 @@ def _split_digits(tokenizer: Any) -> None:
 def _save_model(file: Path, reader: Any, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, GenerationConfig, LlamaForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # the caller shows one of its own
     if (architecture := _field(reader, "general.architecture")) != "llama":
         raise ModelError(
             f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it."

@@ -55,7 +55,7 @@ class ReleaseRules:
 
     mode: AnswerMode
     entity_types: tuple[str, ...]
-    verbatim_limit_tokens: int = 12
+    verbatim_limit_tokens: int = 16
     min_evidence: float = 0.35
 
 

@@ -21,6 +21,10 @@ from server.node.policy import NodePolicy
 from server.wire.messages import Ask
 
 
+_BETWEEN = "\n\x1e\n"
+"""Record separator: no identifier reaches across it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A hit and the collection that it lies in."""
@@ -132,8 +136,12 @@ class NodeAnswering:
         return self._released(ask, outcome.text, outcome.redactions, written, evidence, citations, timings)
 
     def _mask(self, passages: Sequence[str]) -> list[str]:
-        """Identifiers of fixed form are masked before the model reads them: what it never saw it cannot copy."""
-        return [redact(text, self._pattern_redactor.find(text))[0] for text in passages]
+        """Identifiers of fixed form are masked before the model reads them: what it never saw it cannot copy.
+
+        All passages at once, so that one placeholder means one value in the whole prompt.
+        """
+        joined = _BETWEEN.join(text.replace(_BETWEEN, " ") for text in passages)
+        return redact(joined, self._pattern_redactor.find(joined))[0].split(_BETWEEN)
 
     def _release_rules(self, ask: Ask) -> ReleaseRules:
         return ReleaseRules(
