@@ -111,7 +111,9 @@ def _document(record: Record, path: Path, name: str) -> Document | SkippedFile:
     text = _valid_unicode(record.text)
     if not text.strip():
         return SkippedFile(document_id, "empty", "there is no text in it")
-    return Document(document_id=_valid_unicode(document_id), text=text, title=_valid_unicode(record.title) or path.stem)
+    return Document(
+        document_id=_valid_unicode(document_id), text=text, title=_valid_unicode(record.title) or _name(Path(path.stem))
+    )
 
 
 def _name(path: Path) -> str:

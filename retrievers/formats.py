@@ -101,7 +101,7 @@ _BLOCKS = re.compile(
     "address|article|aside|blockquote|body|br|caption|d[dlt]|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]"
     "|header|li|main|nav|[ou]l|p|pre|section|table|t[dhr]"
 )
-_UNSEEN = ["script", "style", "noscript", "template", "head"]
+_UNSEEN = ["title", "script", "style", "noscript", "template", "head"]
 
 
 def read_html(path: Path) -> Iterator[Record]:

@@ -21,13 +21,28 @@ from retrievers.snapshot import LiveIndex
 
 _DOCUMENTS_PER_COMMIT = 256
 _CHUNKS_PER_COMMIT = 256
+
 _STAGE = """
-CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TEMP TABLE unread (path TEXT NOT
-NULL); CREATE TEMP TABLE staged_documents ( document_id TEXT PRIMARY KEY, content_sha256 BLOB, title TEXT,
-num_chars INTEGER, num_chunks INTEGER ); CREATE TEMP TABLE staged_chunks ( position INTEGER PRIMARY KEY,
-document_id TEXT, start_char INTEGER, end_char INTEGER, text_sha256 BLOB, text TEXT ); CREATE TEMP TABLE gone
-(document_id TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TEMP TABLE missing (row INTEGER PRIMARY KEY, position
-INTEGER NOT NULL);
+CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE unread (path TEXT NOT NULL);
+CREATE TEMP TABLE gone (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE staged_documents (
+  document_id TEXT PRIMARY KEY,
+  content_sha256 BLOB,
+  title TEXT,
+  num_chars INTEGER,
+  num_chunks INTEGER,
+  was_published INTEGER
+);
+CREATE TEMP TABLE staged_chunks (
+  position INTEGER PRIMARY KEY,
+  document_id TEXT,
+  start_char INTEGER,
+  end_char INTEGER,
+  text_sha256 BLOB,
+  text TEXT
+);
+CREATE TEMP TABLE missing (row INTEGER PRIMARY KEY, position INTEGER NOT NULL);
 """
 
 _FIND_GONE = """
@@ -128,7 +143,8 @@ class Ingest:
     def _stage_chunks(self, document: Document, digest: bytes) -> None:
         chunks = chunk_document(document, self._embedder, self._chunk_tokens, self._overlap_tokens)
         self._connection.execute(
-            "INSERT INTO staged_documents VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO staged_documents SELECT ?1, ?2, ?3, ?4, ?5,"
+            " EXISTS (SELECT 1 FROM documents WHERE document_id = ?1)",
             (document.document_id, digest, document.title, document.num_chars, len(chunks)),
         )
         self._connection.executemany(

@@ -27,13 +27,12 @@ SELECT EXISTS (
 """
 
 _ANYTHING_NEW = """
-SELECT EXISTS (SELECT 1 FROM staged_documents) OR EXISTS (SELECT 1 FROM collection WHERE embedder_key IS NOT
-?)
+SELECT EXISTS (SELECT 1 FROM staged_documents)
+  OR EXISTS (SELECT 1 FROM collection WHERE embedder_key IS NOT ?)
 """
 
-_ANYTHING_NEW = """
-SELECT EXISTS (SELECT 1 FROM staged_documents) OR EXISTS (SELECT 1 FROM collection WHERE embedder_key IS NOT
-?)
+_DELETED_MEANWHILE = """
+DELETE FROM staged_documents WHERE was_published AND document_id NOT IN (SELECT document_id FROM documents)
 """
 
 _COUNT_CHANGES = """
@@ -45,10 +44,14 @@ SELECT
   (SELECT count(*) FROM documents JOIN gone USING (document_id))
 """
 
+_INSERT_DOCUMENTS = """
+INSERT INTO documents SELECT document_id, content_sha256, title, num_chars, num_chunks FROM staged_documents
+"""
+
 _INSERT_CHUNKS = """
 INSERT INTO chunks (document_id, start_char, end_char, embedding_id, text)
 SELECT document_id, start_char, end_char, embedding_id, text
-FROM staged_chunks CROSS JOIN embeddings
+FROM staged_documents JOIN staged_chunks USING (document_id) CROSS JOIN embeddings
 ON embeddings.text_sha256 = staged_chunks.text_sha256 AND embedder_key = ?
 ORDER BY position
 """
@@ -69,6 +72,7 @@ def publish(connection: sqlite3.Connection, live: LiveIndex, embedder_key: int) 
     with transaction(connection):
         if _one(connection, _ANY_EMBEDDING_MISSING, embedder_key):
             return None
+        connection.execute(_DELETED_MEANWHILE)
         added, updated, num_seen, removed = connection.execute(_COUNT_CHANGES).fetchone()
         if removed or _one(connection, _ANYTHING_NEW, embedder_key):
             connection.execute(_OUTGOING)
@@ -76,7 +80,7 @@ def publish(connection: sqlite3.Connection, live: LiveIndex, embedder_key: int) 
                 "INSERT INTO outgoing SELECT document_id FROM gone UNION SELECT document_id FROM staged_documents"
             )
             _take_out(connection)
-            connection.execute("INSERT INTO documents SELECT * FROM staged_documents")
+            connection.execute(_INSERT_DOCUMENTS)
             connection.execute(_INSERT_CHUNKS, (embedder_key,))
             _switch_embedder(connection, embedder_key)
             _count_up(connection)

@@ -164,6 +164,8 @@ class DocumentStore:
     def delete(self, document_ids: Iterable[str]) -> int:
         """Deletes documents for good and returns how many there were; ids that are not stored are ignored.
 
+        An ingest that runs meanwhile does not bring them back; a later one does, if their source is still there.
+
         When it returns, no search finds them, and their text, words and vectors are overwritten on the disk.
         """
         with self._writing() as connection:
