@@ -40,10 +40,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+NO_LANGUAGE_MODEL = "none"
+"""A node with this `language_model` serves retrieval-only questions and withholds the others."""
+
+
 class ModelSettings(_Strict):
     """Which models answer. Each is a built-in name, a local folder or a Hugging Face id."""
 
-    language_model: str = Field("smollm2-135m-instruct", description="writes the answers")
+    language_model: str = Field("smollm2-135m-instruct", description="writes the answers; `none` for retrieval only")
     embedder: str = Field("all-minilm-l6-v2", description="turns questions and passages into vectors")
     ner: str = Field("en-core-web-sm", description="finds persons for redaction")
     threads: int = Field(2, ge=1, le=256, description="CPU threads of language model and embedder")

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from frag.errors import FragError, ModelError
+from frag.errors import ModelError
 from frag.settings import ModelSettings
+from server.benchmark import BenchmarkError, OnProgress
 from server.benchmark.floor import FloorFleet
 from server.benchmark.idle import idle_cpu_percent
 from server.benchmark.latency import Latency, percentiles
@@ -26,8 +27,6 @@ from server.benchmark.scrub import scrub_ms_per_answer
 from server.local_federation import LocalFederation
 
 _Reply = TypeVar("_Reply")
-OnProgress = Callable[[str, float], None]
-"""Called with (what is under way, share of it that is done in [0, 1])."""
 
 NUM_WARM_UP = 20
 _STARTING_AT_ONCE = 2 * (os.cpu_count() or 1)
@@ -35,12 +34,6 @@ _UNLIMITED_PER_MINUTE = 1_000_000_000
 _QUESTION = msgspec.json.encode(
     {"question": "What does the fan-out cost?", "answer_mode": "none", "aggregation": "best"}
 )
-
-
-class BenchmarkError(FragError):
-    """The service did not do the work that was to be measured."""
-
-    code = "benchmark_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from server.benchmark import OnProgress
     from server.benchmark.fanout import FanoutReport
+    from server.benchmark.inference import InferencePlan, InferenceReport
 
 app = typer.Typer(help="Measure what the service costs.", no_args_is_help=True)
 
@@ -56,8 +58,41 @@ def fanout(
         _print_fanout(report)
 
 
+@app.command()
+def inference(
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests at once.")] = 16,
+    prompt_tokens: Annotated[int, typer.Option(min=64, max=1500, help="Length of each prompt, about.")] = 250,
+    new_tokens: Annotated[int, typer.Option(min=2, max=256, help="Length of each answer.")] = 32,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads of the model.")] = 2,
+    *,
+    json: Json = False,
+) -> None:
+    """Time the language model behind a node's inference worker: requests in sequence, then together."""
+    import msgspec
+
+    from server.benchmark.inference import InferencePlan
+
+    plan = InferencePlan(concurrency=concurrency, prompt_tokens=prompt_tokens, new_tokens=new_tokens, threads=threads)
+    with _progress(quiet=json) as show:
+        report = asyncio.run(_measure_inference(plan, show))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        _print_inference(report)
+
+
+async def _measure_inference(plan: "InferencePlan", show: "OnProgress") -> "InferenceReport":
+    from frag.settings import ModelSettings
+    from server.benchmark.inference import measure_inference
+    from server.node.assembly import inference_worker
+
+    show("loading the model", 0.0)
+    async with inference_worker(ModelSettings(threads=plan.threads)) as worker:
+        return await measure_inference(worker, plan, show)
+
+
 @contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+def _progress(*, quiet: bool) -> "Iterator[OnProgress]":
     """A bar on standard error that shows what is under way and how far it is."""
     from rich.console import Console
     from rich.progress import Progress
@@ -86,3 +121,23 @@ def _print_fanout(report: "FanoutReport") -> None:
         console.print("scrubbing: not measured, the models are missing (`frag models pull`)")
     else:
         console.print(f"scrubbing one such answer, apart: {report.scrub_ms_per_answer:.1f} ms")
+
+
+def _print_inference(report: "InferenceReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    prompts = f"{report.concurrency} prompts of {report.prompt_tokens:.0f} tokens"
+    title = f"{prompts}, {report.new_tokens} new tokens each, {report.threads} threads"
+    table = Table("", "wall s", "decode tok/s", box=None, header_style="bold", title=title)
+    table.add_row("in sequence", f"{report.sequential_s:.2f}", _figure(report.decode_tokens_per_s_single))
+    table.add_row("together", f"{report.concurrent_s:.2f}", _figure(report.decode_tokens_per_s_batched))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"together takes {report.ratio:.2f} of the time; prefill {_figure(report.prefill_tokens_per_s)} tok/s"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"

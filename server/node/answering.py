@@ -20,7 +20,6 @@ from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
 from server.wire.messages import Ask
 
-
 _BETWEEN = "\n\x1e\n"
 """Record separator: no identifier reaches across it."""
 
@@ -45,7 +44,7 @@ class NodeAnswering:
         models: ModelSettings,
         stores: Mapping[str, DocumentStore],
         embedder: Embedder,
-        worker: InferenceWorker,
+        worker: InferenceWorker | None,
         redactor: Redactor,
         pattern_redactor: Redactor,
         workers: ThreadPoolExecutor,
@@ -91,7 +90,9 @@ class NodeAnswering:
         evidence = max((item.hit.score for item in found), default=-1.0)
         if evidence < self._rules.min_evidence:
             return self._withheld(ask, "no_evidence", timings)
-        return await self._write(ask, found, evidence, citations, timings)
+        if self._worker is None:
+            return self._withheld(ask, "no_language_model", timings)
+        return await self._write(self._worker, ask, found, evidence, citations, timings)
 
     def _search(self, names: Sequence[str], ask: Ask) -> list[Found]:
         """The `top_k` best over the named collections; they share an embedder, so cosines compare."""
@@ -107,6 +108,7 @@ class NodeAnswering:
 
     async def _write(
         self,
+        worker: InferenceWorker,
         ask: Ask,
         found: Sequence[Found],
         evidence: float,
@@ -122,7 +124,7 @@ class NodeAnswering:
         request = GenerationRequest(
             question=ask.question, passages=tuple(shown), max_new_tokens=self._models.max_new_tokens
         )
-        written = await self._worker.generate(request)
+        written = await worker.generate(request)
         timings["generate"] = _ms_since(started)
         started = time.perf_counter()
         draft = Draft(text=written.text, evidence=evidence)

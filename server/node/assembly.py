@@ -8,8 +8,9 @@ from pathlib import Path
 
 from frag.models import Kind, locate
 from frag.privacy.pii import PatternRedactor, PresidioRedactor
-from frag.protocols import Embedder, LanguageModel
-from frag.settings import CollectionSettings, ModelSettings, PolicySettings
+from frag.protocols import Embedder, LanguageModel, Redactor
+from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, ModelSettings, PolicySettings
+from frag.types import AnswerMode
 from retrievers.embedding import SentenceEmbedder
 from retrievers.store import DocumentStore
 from server.node.answering import NodeAnswering
@@ -54,15 +55,16 @@ async def open_answering(
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
         embedder = await asyncio.to_thread(load_embedder, models)
-        redactor = await asyncio.to_thread(PresidioRedactor, locate(models.ner, Kind.NER), policy.entity_types)
+        rules = NodePolicy(policy, collections)
+        redactor = await asyncio.to_thread(_load_redactor, models, policy, rules)
         stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
         for store in stores.values():
             stack.callback(store.close)
-        if worker is None:
+        if worker is None and models.language_model != NO_LANGUAGE_MODEL:
             worker = await stack.enter_async_context(inference_worker(models))
         yield NodeAnswering(
             node_id=node_id,
-            policy=NodePolicy(policy, collections),
+            policy=rules,
             rules=policy,
             models=models,
             stores=stores,
@@ -73,6 +75,13 @@ async def open_answering(
             workers=workers,
             alias_key=alias_key,
         )
+
+
+def _load_redactor(models: ModelSettings, policy: PolicySettings, rules: NodePolicy) -> Redactor:
+    """Recognising persons takes seconds to load, and mode `none` alone never asks for it."""
+    if set(rules.modes()) <= {AnswerMode.NONE}:
+        return PatternRedactor(policy.entity_types)
+    return PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types)
 
 
 def open_stores(

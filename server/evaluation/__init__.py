@@ -1,0 +1,1 @@
+"""Evaluation of a real federation on labelled questions, run by `frag eval`."""
