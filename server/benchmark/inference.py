@@ -17,7 +17,10 @@ from frag.types import Generation, GenerationRequest
 from server.benchmark import BenchmarkError, OnProgress
 from server.node.inference import InferenceWorker
 
-_WORDS = ["the", "ward", "keeps", "a", "list", "of", "every", "patient", "who", "came", "in", "the", "last", "year", "and", "each", "nurse", "can", "read", "it", "at", "night", "when", "the", "doctor", "is", "away", "from", "the", "house", "so", "that", "no", "one", "has", "to", "wait", "for", "an", "answer", "about", "the", "dose", "or", "the", "time", "of", "a", "visit"]
+_TEXT = (
+    "the ward keeps a list of every patient who came in the last year and each nurse can read it at night when the "
+    "doctor is away from the house so that no one has to wait for an answer about the dose or the time of a visit"
+)
 _FEWEST_DECODED = 2
 
 
@@ -120,7 +123,7 @@ class _Series:
 
 
 def _request(seed: int, num_words: int, new_tokens: int) -> GenerationRequest:
-    words = random.Random(seed).choices(_WORDS, k=num_words)  # noqa: S311 - reproducible filler
+    words = random.Random(seed).choices(_TEXT.split(), k=num_words)  # noqa: S311 - reproducible filler
     return GenerationRequest(
         question="What does the ward keep?",
         passages=(" ".join(words),) if words else (),

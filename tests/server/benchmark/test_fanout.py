@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.benchmark.fanout import BenchmarkError, FanoutPlan, FanoutReport, measure_fanout
+from server.benchmark import BenchmarkError
+from server.benchmark.fanout import FanoutPlan, FanoutReport, measure_fanout
 
 KEYS = {
     *("nodes", "payload_bytes", "num_queries", "concurrency", "p50_ms", "p95_ms", "p99_ms"),
