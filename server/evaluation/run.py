@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,7 @@ async def _set_up(
         content = node.settings_file.read_text().replace(f":{federation.port}", f":{dial_port}")
         node.settings_file.write_text(content)
         with DocumentStore.open(node.index / _COLLECTION, embedder) as store:
-            await asyncio.to_thread(
-                store.ingest, documents, lambda done, total, name=name: tick(f"indexing {name}", done, total)
-            )
+            await asyncio.to_thread(store.ingest, documents, partial(tick, f"indexing {name}"))
         key = node.alias_key()
         aliases |= {document_alias(key, _COLLECTION, d.document_id): d.document_id for d in documents}
     return aliases

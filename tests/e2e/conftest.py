@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from frag.models import BUILT_IN, State, status
 from frag.settings import CollectionSettings, ModelSettings
 from server.local_federation import LocalFederation
 from server.node.assembly import load_embedder, open_stores
@@ -16,20 +13,6 @@ NODE_SETTINGS: Mapping[str, Any] = {
     "models": {"threads": 1},
     "collections": [{"name": "documents", "folder": "documents"}],
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without models these tests cannot run; say which command mends it."""
-    missing = [row.name for row in status() if row.state is not State.READY]
-    for item in items:
-        if missing and "real_models" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.skip(reason=f"models missing: {missing}; run `frag models pull`"))
-
-
-@pytest.fixture(scope="session")
-def real_models() -> ModelSettings:
-    assert BUILT_IN
-    return ModelSettings(threads=1)
 
 
 @asynccontextmanager

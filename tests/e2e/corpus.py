@@ -16,8 +16,8 @@ SILOS: dict[str, dict[str, str]] = {
     "north": {
         "billing.md": (
             "Billing at the North clinic. Mr. Adrian Kowalczyk pays his invoices with the card 5425 2334 3010 9903 on "
-            "the first of every month. His bank account for refunds is DE89 3704 0044 0532 0130 00 at a bank in "
-            "Cologne. Questions about invoices go to adrian.kowalczyk@north.example and are answered within three days."
+            "the first of every month. His bank account for refunds is DE89 3704 0044 0532 0130 00 in Cologne. "
+            "Questions about invoices go to adrian.kowalczyk@north.example and are answered within three days."
         ),
         "wound.md": (
             "Wound care at the North clinic. The dressing of a clean surgical wound is changed after forty-eight hours "

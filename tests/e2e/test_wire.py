@@ -20,12 +20,15 @@ PASSAGES = [text for files in SILOS.values() for text in files.values()]
 
 async def capture_an_evaluation(folder: Path) -> tuple[Capture, list[dict[str, object]]]:
     port = free_port()
-    async with capturing_relay(port) as capture, silos(folder, SILOS, capture.port, port) as federation:
-        async with aiohttp.ClientSession() as session:
-            answers = [
-                await federation.ask(session, question=question, aggregation=method, deadline_s=100)
-                for question, method in zip(QUESTIONS, ["best", "vote", "medoid"] * 4, strict=True)
-            ]
+    async with (
+        capturing_relay(port) as capture,
+        silos(folder, SILOS, capture.port, port) as federation,
+        aiohttp.ClientSession() as session,
+    ):
+        answers = [
+            await federation.ask(session, question=question, aggregation=method, deadline_s=100)
+            for question, method in zip(QUESTIONS, ["best", "vote", "medoid"] * 4, strict=True)
+        ]
     return capture, answers
 
 
