@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,7 +108,7 @@ def sample_questions(dataset: Dataset, limit: int, seed: int) -> Dataset:
 
 
 def split_into_silos(dataset: Dataset, num_silos: int, seed: int) -> dict[str, list[Document]]:
-    """Natural silos, merged until there are `num_silos`: each goes to the one with the fewest documents so far.
+    """Natural silos under their own names, or merged: each goes to the silo with the fewest documents so far.
 
     Raises:
         BadRequestError: There are fewer natural silos than asked for.
@@ -116,6 +117,8 @@ def split_into_silos(dataset: Dataset, num_silos: int, seed: int) -> dict[str, l
         raise BadRequestError(
             f"{dataset.name} has {len(dataset.documents)} natural silos, not {num_silos}.", "Ask for fewer (--silos)."
         )
+    if num_silos == len(dataset.documents):
+        return {_node_name(key, number): list(dataset.documents[key]) for number, key in enumerate(dataset.documents)}
     keys = sorted(dataset.documents)
     random.Random(seed).shuffle(keys)  # noqa: S311 - a reproducible split, no secret
     keys.sort(key=lambda key: -len(dataset.documents[key]))
@@ -127,3 +130,9 @@ def split_into_silos(dataset: Dataset, num_silos: int, seed: int) -> dict[str, l
         silos[smallest] += dataset.documents[key]
         sizes[smallest] += len(dataset.documents[key])
     return silos
+
+
+def _node_name(key: str, number: int) -> str:
+    """A node id that resembles the name of a natural silo."""
+    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:50]
+    return f"{slug or 'silo'}-{number}"

@@ -32,7 +32,7 @@ SILOS: dict[str, dict[str, str]] = {
             "therapy room code is ZEBRA-7741. She comes for physiotherapy of the left shoulder every Tuesday morning."
         ),
         "asthma.md": (
-            "Asthma plan of the South clinic. Adults with a peak flow below sixty percent of their best value take four "
+            "Asthma plan of the South clinic. Adults with a peak flow below sixty percent of their best take four "
             "puffs of the blue inhaler and repeat them after twenty minutes. Without relief after the second round an "
             "ambulance is called. The plan is renewed every year in October."
         ),
