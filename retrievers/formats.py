@@ -101,7 +101,9 @@ _BLOCKS = re.compile(
     "address|article|aside|blockquote|body|br|caption|d[dlt]|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]"
     "|header|li|main|nav|[ou]l|p|pre|section|table|t[dhr]"
 )
-_UNSEEN = ["title", "script", "style", "noscript", "template", "head"]
+_UNSEEN = {"title", "script", "style", "noscript", "template", "head"}
+_BREAK = "\0"
+"""Stands where a block begins or ends; no HTML holds this character."""
 
 
 def read_html(path: Path) -> Iterator[Record]:
@@ -120,13 +122,28 @@ def read_html(path: Path) -> Iterator[Record]:
 
 def _html_record(soup: "BeautifulSoup") -> Record:
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for element in soup.find_all(_UNSEEN):
-        element.decompose()
-    for element in soup.find_all(lambda tag: _BLOCKS.fullmatch(tag.name) is not None):
-        element.insert_before("\0")
-        element.insert_after("\0")
-    paragraphs = (" ".join(part.split()) for part in soup.get_text().split("\0"))
+    paragraphs = (" ".join(part.split()) for part in "".join(_html_parts(soup)).split(_BREAK))
     return Record("\n\n".join(filter(None, paragraphs)), " ".join(title.split()))
+
+
+def _html_parts(soup: "BeautifulSoup") -> Iterator[str]:
+    """The shown strings in order, and a break around every block. Takes linear time, however deep the page is."""
+    from bs4.element import CData, NavigableString, Tag
+
+    open_elements = [(iter(soup.contents), "")]
+    while open_elements:
+        children, mark = open_elements[-1]
+        child = next(children, None)
+        if child is None:
+            yield mark
+            open_elements.pop()
+        elif isinstance(child, Tag):
+            if child.name not in _UNSEEN:
+                mark = _BREAK if _BLOCKS.fullmatch(child.name) else ""
+                yield mark
+                open_elements.append((iter(child.contents), mark))
+        elif type(child) in (NavigableString, CData):  # subclasses are comments and the like
+            yield str(child)
 
 
 def read_pdf(path: Path) -> Iterator[Record]:
@@ -183,11 +200,13 @@ def read_csv(path: Path) -> Iterator[Record]:
 
     The first line names the columns; `id` and `title` are used if present. Separated by `,`, `;` or tabs.
     """
-    lines = io.StringIO(decode(path.read_bytes()), newline="")
-    header_line = lines.readline()
-    separator = max(",;\t", key=header_line.count)
-    names = [name.strip() for name in next(csv.reader([header_line], delimiter=separator), [])]
-    rows = csv.reader(lines, delimiter=separator)
+    text = decode(path.read_bytes())
+    first_line = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first_line.count))
+    try:
+        names = [name.strip() for name in next(rows, [])]
+    except csv.Error as error:
+        raise _corrupt("CSV", error) from error
     number = 0
     while True:
         number += 1

@@ -6,7 +6,6 @@ import sys
 import tarfile
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    yield folder
+    return folder
 
 
 def test_the_wheel_holds_all_packages_and_their_data(distributions: Path) -> None:
@@ -42,7 +41,8 @@ def test_the_wheel_holds_all_packages_and_their_data(distributions: Path) -> Non
 
 def test_the_sdist_holds_tests_and_documents(distributions: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
-    names = {name.split("/", 1)[1] for name in tarfile.open(sdist).getnames() if "/" in name}
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md", "constraints.txt", "Makefile"} <= names
     assert "tests/packaging/test_distribution.py" in names
 
