@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from frag.errors import DocumentError
 from frag.types import Document
+from retrievers import formats
 from retrievers.documents import SkippedFile, load_documents
 from retrievers.formats import READERS
 from tests.retrievers.samples import write_all, write_docx, write_pdf
@@ -118,6 +119,31 @@ def test_html_blocks_are_paragraphs_and_inline_tags_are_not(tmp_path):
     assert documents == {"a.html": "Head\n\nText bold\n\nnext\n\none\n\ntwo\n\ncafé <3\n\ntail"}
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("page", ["<div>", "<p>a</p>", "<b>", "<table>", "&", "<"])
+def test_a_long_or_deep_page_takes_linear_time(tmp_path, page):
+    documents, skipped = read(tmp_path, "long.html", page * 20_000 + "<p>end")
+    assert skipped == {}
+    assert documents["long.html"].endswith("end")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("opening", ["<!--", '<a b="', "<![CDATA[", "<?"])
+def test_what_is_never_closed_takes_linear_time(tmp_path, opening):
+    documents, _ = read(tmp_path, "open.html", "<p>start</p>" + opening * 50_000)
+    assert documents["open.html"].startswith("start")
+
+
+def test_a_page_in_another_encoding_that_it_declares(tmp_path):
+    page = '<meta charset="iso-8859-1"><p>caf\xe9</p>'.encode("latin-1")
+    assert read(tmp_path, "a.html", page)[0] == {"a.html": "café"}
+
+
+def test_comments_and_hidden_elements_are_not_text(tmp_path):
+    page = "<!-- a --><p>b<!-- c --></p><![CDATA[d]]><template>e</template><?php f ?>g"
+    assert read(tmp_path, "a.html", page)[0] == {"a.html": "b\n\ng"}
+
+
 def test_csv_rows_join_their_columns_without_a_text_column(tmp_path):
     rows = 'name;dose;note\nAspirin;"5;0 mg";\n\n;;\nIbuprofen;"200\nmg";daily;extra\n'
     assert read(tmp_path, "a.csv", rows) == (
@@ -130,6 +156,11 @@ def test_a_csv_field_over_the_limit_spoils_its_row_only(tmp_path):
     documents, skipped = read(tmp_path, "a.csv", f"text\none\n{'x' * 200_000}\nthree\n")
     assert documents == {"a.csv#1": "one", "a.csv#3": "three"}
     assert skipped == {"a.csv#2": "corrupt"}
+
+
+def test_a_csv_header_may_hold_line_ends_and_must_be_sound(tmp_path):
+    assert read(tmp_path, "a.csv", '"two\nlines",b\n1,2\n')[0] == {"a.csv#1": "two\nlines: 1\nb: 2"}
+    assert read(tmp_path, "b.csv", '"' + "x" * 200_000) == ({}, {"b.csv": "corrupt"})
 
 
 def test_jsonl_lines(tmp_path):
@@ -161,11 +192,11 @@ def test_a_locked_pdf_is_skipped(tmp_path):
     assert skipped == {"locked.pdf": "corrupt"}
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path):
+def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "_MAX_UNPACKED_BYTES", 2**20)
     bomb = write_docx(tmp_path / "bomb.docx")
     with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb", "w") as member:
-        for _ in range(513):
-            member.write(bytes(2**20))
+        member.write(bytes(2**20))
     assert load(bomb) == ([], {"bomb.docx": "too_large"})
 
 
