@@ -87,7 +87,7 @@ async def _open_public_corpus(
         )
     )
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
-    await registry.attach(LocalLink(PUBLIC_NODE_ID, answering))
+    await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
 
 
 def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:

@@ -1,5 +1,6 @@
 """The coordinator's public documents as one more node, without a network in between."""
 
+import frag
 from frag.errors import FragError
 from frag.types import NodeAnswer
 from server.coordinator.links import NodeFailedError, Question, ask_message
@@ -8,11 +9,18 @@ from server.wire.messages import Ready
 
 
 class LocalLink:
-    """A NodeLink to answering in this process."""
+    """A NodeLink to answering in this process. Reads the disk once, when it is made."""
 
     def __init__(self, node_id: str, answers: Answers) -> None:
         self._node_id = node_id
         self._answers = answers
+        modes, fingerprint, num_documents = answers.describe()
+        self._ready = Ready(
+            version=frag.__version__,
+            answer_modes=modes,
+            embedder_fingerprint=fingerprint,
+            num_documents=num_documents,
+        )
 
     @property
     def node_id(self) -> str:
@@ -20,16 +28,7 @@ class LocalLink:
 
     @property
     def ready(self) -> Ready:
-        """As a silo would say it over the wire."""
-        import frag
-
-        modes, fingerprint, num_documents = self._answers.describe()
-        return Ready(
-            version=frag.__version__,
-            answer_modes=modes,
-            embedder_fingerprint=fingerprint,
-            num_documents=num_documents,
-        )
+        return self._ready
 
     async def ask(self, question: Question) -> NodeAnswer:
         """Raises NodeFailedError when answering fails."""

@@ -45,7 +45,7 @@ class Answers(Protocol):
     async def answer(self, ask: Ask) -> NodeAnswer: ...
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
-        """Allowed modes, embedder fingerprint, number of documents."""
+        """Allowed modes, embedder fingerprint, number of documents. May read the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        modes, fingerprint, num_documents = self._answers.describe()
+        modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
         ready = Ready(
             version=frag.__version__,
             answer_modes=modes,
