@@ -38,9 +38,7 @@ class Embedder(Protocol):
 class Retriever(Protocol):
     """Searches one collection of documents. Thread-safe; sees every acknowledged add and delete."""
 
-    def search(
-        self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID
-    ) -> list[Hit]:
+    def search(self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID) -> list[Hit]:
         """At most `top_k` hits, best `rank_score` first, no two with the same text."""
 
 
