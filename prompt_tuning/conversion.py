@@ -41,9 +41,7 @@ def convert_gguf(raw: Path, target: Path) -> None:
     """
     files = sorted(raw.glob("*.gguf"))
     if len(files) != 1:
-        raise ModelError(
-            f"{raw} holds {len(files)} GGUF files instead of one.", "Give the folder of one model."
-        )
+        raise ModelError(f"{raw} holds {len(files)} GGUF files instead of one.", "Give the folder of one model.")
     from gguf import GGUFReader
 
     partial = target.with_name(f".{target.name}.partial")
@@ -62,9 +60,7 @@ def _save_tokenizer(file: Path, reader: Any, folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     if not tokenizer.chat_template or tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
-        raise ModelError(
-            f"{file.name} lacks a chat template, an end or a padding token.", "Use an instruct model."
-        )
+        raise ModelError(f"{file.name} lacks a chat template, an end or a padding token.", "Use an instruct model.")
     if _field(reader, "tokenizer.ggml.pre") == "smollm":
         _split_digits(tokenizer)
     tokenizer.padding_side = "left"
@@ -87,9 +83,7 @@ def _save_model(file: Path, reader: Any, folder: Path) -> None:
 
     disable_progress_bar()  # the caller shows one of its own
     if (architecture := _field(reader, "general.architecture")) != "llama":
-        raise ModelError(
-            f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it."
-        )
+        raise ModelError(f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it.")
     config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
     config.dtype = torch.bfloat16
     with torch.device("meta"):

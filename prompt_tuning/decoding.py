@@ -50,9 +50,7 @@ class GreedyDecoder:
         self._prefixes.clear()
 
     @torch.inference_mode()
-    def decode(
-        self, jobs: Sequence[Job], is_cancelled: Callable[[int], bool] = lambda _row: False
-    ) -> list[Written]:
+    def decode(self, jobs: Sequence[Job], is_cancelled: Callable[[int], bool] = lambda _row: False) -> list[Written]:
         """Writes a continuation of every job; order is kept. A cancelled row returns what it has."""
         written = [Written() for _ in jobs]
         cache, logits = self._prefill(jobs)
@@ -98,9 +96,7 @@ class GreedyDecoder:
         hidden = self._forward.hidden(self._forward.embed(ids), positions, visible, cache)
         return cache, self._forward.logits(hidden[:, -1])
 
-    def _choose(
-        self, logits: Tensor, jobs: Sequence[Job], written: Sequence[Written], rows: Sequence[int]
-    ) -> Tensor:
+    def _choose(self, logits: Tensor, jobs: Sequence[Job], written: Sequence[Written], rows: Sequence[int]) -> Tensor:
         """Appends the likeliest token of every row still decoding and returns them, [rows]."""
         for slot, row in enumerate(rows):
             if len(written[row].ids) < jobs[row].min_new_tokens:

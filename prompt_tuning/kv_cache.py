@@ -99,9 +99,7 @@ class BatchCache:
     def of_row(self, row: int) -> KeyValues:
         """A copy of what one row without padding has seen."""
         columns = slice(0, self.num_columns)
-        return KeyValues(
-            keys=self._keys[:, row, :, columns].clone(), values=self._values[:, row, :, columns].clone()
-        )
+        return KeyValues(keys=self._keys[:, row, :, columns].clone(), values=self._values[:, row, :, columns].clone())
 
 
 class PrefixCache:

@@ -14,9 +14,7 @@ from typing import Any
 from frag.errors import BadRequestError
 from frag.types import GenerationRequest
 
-DEFAULT_INSTRUCTION = (
-    "You answer questions from the given context. Copy the shortest answer from the context, without a sentence."
-)
+DEFAULT_INSTRUCTION = "You are a helpful assistant. Use the context to answer in a few words."
 """Used with `DEFAULT_EXAMPLES` when a request names no instruction."""
 
 DEFAULT_EXAMPLES: tuple[tuple[str, str, str], ...] = ()

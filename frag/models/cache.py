@@ -103,16 +103,12 @@ def _row(model: BuiltInModel, *, verify: bool) -> Row:
 def _locate_built_in(model: BuiltInModel, kind: Kind, *, verify: bool) -> Path:
     if model.kind is not kind:
         fitting = sorted(name for name, other in BUILT_IN.items() if other.kind is kind)
-        raise ModelError(
-            f"The model {model.name} is a {model.kind}, not a {kind}.", f"Use {', '.join(fitting)}."
-        )
+        raise ModelError(f"The model {model.name} is a {model.kind}, not a {kind}.", f"Use {', '.join(fitting)}.")
     folder = model_folder(model.name)
     if not folder.is_dir():
         raise ModelError(f"The model {model.name} is not in {folder}.", pull_command(model.name))
     if damage := find_damage(folder, model, verify=verify):
-        raise ModelError(
-            f"The model {model.name} in {folder} is corrupt: {damage}.", pull_command(model.name)
-        )
+        raise ModelError(f"The model {model.name} in {folder} is corrupt: {damage}.", pull_command(model.name))
     return folder
 
 

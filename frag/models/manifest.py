@@ -56,14 +56,13 @@ def sha256_of(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes())
         sound = content["format"] == _FORMAT and all(
-            isinstance(entry["size"], int) and isinstance(entry["sha256"], str)
-            for entry in content["files"].values()
+            isinstance(entry["size"], int) and isinstance(entry["sha256"], str) for entry in content["files"].values()
         )
-        return content if sound and "wheel_sha256" in content else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+    return content if sound and "wheel_sha256" in content else None
 
 
 def _sync_file(path: Path) -> None:

@@ -100,9 +100,7 @@ def _place_of(member: zipfile.ZipInfo, inner_path: str) -> PurePosixPath | None:
         return None
     place = path.relative_to(inner) if path != inner else PurePosixPath(path.name)
     if ".." in place.parts or "\\" in member.filename:
-        raise ModelError(
-            f"The archive names a file outside of the model: {member.filename!r}.", "Do not use it."
-        )
+        raise ModelError(f"The archive names a file outside of the model: {member.filename!r}.", "Do not use it.")
     return place
 
 
