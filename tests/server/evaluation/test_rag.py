@@ -47,7 +47,7 @@ def test_retrieval_only_prints_one_object_with_the_documented_keys(tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert set(report["silos"]) == {"silo-0", "silo-1"}
+    assert set(report["silos"]) == {"rivers-0", "mayors-1"}, "natural silos keep their names"
     rows = [report["federated"], report["pooled"], *report["silos"].values()]
     for row in rows:
         assert {"recall@1", "recall@5", "recall@10", "exact_match", "token_f1"} <= set(row)
