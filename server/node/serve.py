@@ -24,11 +24,14 @@ def serve(folder: NodeFolder) -> None:
 
     Raises:
         SettingsError: `node.toml` is wrong, or the node is not enrolled.
+        ConflictError: The node runs already.
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
     """
+    folder.settings()  # a wrong file is said before anything is made or locked
     configure_logging()
-    asyncio.run(_serve(folder))
+    with folder.exclusive():
+        asyncio.run(_serve(folder))
 
 
 async def _serve(folder: NodeFolder) -> None:

@@ -1,7 +1,10 @@
 """The node's folder: `node.toml`, its identity, the coordinator it trusts, its indices, and what it is doing now."""
 
+import fcntl
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -9,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from frag.durable import write_atomic, write_private
-from frag.errors import SettingsError
+from frag.errors import ConflictError, SettingsError
 from frag.settings import LOOPBACK_HOSTS, NodeSettings, load_settings
 from server.node.process import Peer
 from server.wire import identity
@@ -40,6 +43,23 @@ class NodeFolder:
     @property
     def status_file(self) -> Path:
         return self.folder / "status.json"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Two processes of one node would push each other off the coordinator for ever.
+
+        Raises:
+            ConflictError: A process of this node runs already. The system lets go of the lock however it ends.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "run.lock").open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConflictError(
+                    f"The node in {self.folder} runs already.", "Stop the other process first (`frag node status`)."
+                ) from error
+            yield
 
     def settings(self) -> NodeSettings:
         """Raises SettingsError when `node.toml` is missing or wrong."""

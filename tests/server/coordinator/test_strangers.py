@@ -1,6 +1,7 @@
 """Bad input and strangers: each gets a problem document that says what to do, and nothing crashes."""
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,13 @@ async def test_a_token_works_once_for_its_node_only(tmp_path: Path) -> None:
         with pytest.raises(AuthenticationError, match="used up"):
             await enroll(NodeFolder(tmp_path / "a2"), token, None)
         assert not NodeFolder(tmp_path / "a2").settings_file.exists()
+
+
+async def test_an_expired_token_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.coordinator.database.TOKEN_LIFETIME", dt.timedelta(seconds=-1))
+    async with in_process(tmp_path) as federation:
+        with pytest.raises(AuthenticationError, match="expired"):
+            await federation.enroll("a")
 
 
 async def test_a_node_shows_its_token_only_to_the_right_coordinator(tmp_path: Path) -> None:
