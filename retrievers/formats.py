@@ -6,6 +6,7 @@ Every reader takes any bytes and raises nothing but DocumentError and OSError. M
 import codecs
 import csv
 import io
+import logging
 import re
 import struct
 import warnings
@@ -160,6 +161,7 @@ def read_pdf(path: Path) -> Iterator[Record]:
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it quotes the file; what matters is raised as well
     try:
         with path.open("rb") as file:
             reader = PdfReader(file, strict=False)

@@ -10,7 +10,7 @@ from frag.errors import FragError
 
 _log = structlog.get_logger()
 _MENDS = {
-    404: "See the API reference for the paths that exist.",
+    404: "README.md lists the paths that exist.",
     405: "See the `Allow` header for the methods of this path.",
     413: "Send a smaller body.",
 }

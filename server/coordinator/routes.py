@@ -164,4 +164,6 @@ async def _body(request: web.Request, kind: type[_B]) -> _B:
     except web.HTTPRequestEntityTooLarge as error:
         raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.", "Send a shorter question.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"The body does not fit: {error}.", "See the API reference.") from error
+        raise BadRequestError(
+            f"The body does not fit: {error}.", "Mend the place that it names; README.md lists the fields."
+        ) from error

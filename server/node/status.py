@@ -36,8 +36,15 @@ def print_status(described: dict[str, object]) -> None:
     for name, value in described.items():
         if isinstance(value, dict):
             for inner, content in value.items():
-                shown = ", ".join(map(str, content)) if isinstance(content, list) else str(content)
-                table.add_row(f"{name}.{inner}", shown)
+                table.add_row(f"{name}.{inner}", _shown(content))
         else:
             table.add_row(name, str(value))
     Console().print(table)
+
+
+def _shown(content: object) -> str:
+    if isinstance(content, list):
+        return ", ".join(map(str, content))
+    if isinstance(content, dict):
+        return ", ".join(f"{key} {value}" for key, value in content.items())
+    return str(content)
