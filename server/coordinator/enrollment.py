@@ -39,6 +39,10 @@ class EnrollRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_key: Nonce
     signature: Signature
 
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"EnrollRequest({self.node_id})"
+
 
 class _TokenSubject(msgspec.Struct):
     node_id: NodeId

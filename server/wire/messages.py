@@ -27,6 +27,10 @@ RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Root of all messages; the tag is the lower-case class name."""
 
+    def __repr__(self) -> str:
+        """The kind alone: questions and answers stay out of logs and traces."""
+        return f"{type(self).__name__}()"
+
 
 class Challenge(Message, frozen=True, kw_only=True, tag="challenge"):
     protocol_version: int

@@ -89,6 +89,11 @@ def test_a_lying_reply_is_refused(changes: dict[str, object]) -> None:
         decode_to_coordinator(msgspec.msgpack.encode(good | changes))
 
 
+def test_no_text_shows_in_a_trace() -> None:
+    reply = Reply(request_id=1, mode=AnswerMode.SCRUB, text="a secret")
+    assert repr(reply) == "Reply()"
+
+
 def test_each_side_refuses_the_messages_of_the_other() -> None:
     with pytest.raises(ProtocolError):
         decode_to_coordinator(encode(Cancel(request_id=1)))
