@@ -114,11 +114,11 @@ def _locate_built_in(model: BuiltInModel, kind: Kind, *, verify: bool) -> Path:
 
 def _in_hugging_face_cache(model_id: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model_id, local_files_only=True))
-    except LocalEntryNotFoundError as error:
+    except (HFValidationError, LocalEntryNotFoundError) as error:
         raise ModelError(
             f"{model_id} is not a folder here, and no such model is in the local Hugging Face cache.",
             pull_command(model_id),

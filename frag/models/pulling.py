@@ -35,7 +35,7 @@ def pull(name: str, progress: Progress | None = None, convert: Convert | None = 
         convert: Needed by models with `needs_conversion`; only what it makes is kept.
 
     Raises:
-        ModelError: The name is unknown, it cannot be fetched, or what came is not what was pinned.
+        ModelError: The name is unknown, it cannot be fetched or kept, or what came is not what was pinned.
         ValueError: The model needs `convert` and there is none.
     """
     if name not in BUILT_IN:
@@ -44,10 +44,16 @@ def pull(name: str, progress: Progress | None = None, convert: Convert | None = 
     if model.needs_conversion and convert is None:
         raise ValueError(f"{name} must be pulled with a converter")
     folder = model_folder(name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.parent / f".{name}.lock"):
-        if not folder.is_dir() or find_damage(folder, model, verify=True):
-            _make(model, folder, progress, convert if model.needs_conversion else None)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.parent / f".{name}.lock"):
+            if not folder.is_dir() or find_damage(folder, model, verify=True):
+                _make(model, folder, progress, convert if model.needs_conversion else None)
+    except OSError as error:
+        raise ModelError(
+            f"{name} cannot be kept in {folder.parent} ({error.strerror or type(error).__name__}).",
+            "Make room there, make it writable, or set FRAG_HOME to another folder.",
+        ) from error
     return folder
 
 
@@ -119,11 +125,11 @@ def _pull_from_hugging_face(model_id: str) -> Path:
         )
     import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         folder = Path(snapshot_download(model_id, allow_patterns=list(_SAFE_FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
         raise ModelError(
             f"{model_id} cannot be fetched from Hugging Face ({type(error).__name__}).",
             f"Check the id and the network. {pull_command(model_id)}",
