@@ -60,6 +60,11 @@ async def test_no_passage_and_no_hard_canary_crosses_the_wire(
     for answer in answers:
         assert not guard.copies(str(answer["answer"] or ""))
 
+    logs = "".join(file.read_text() for file in (tmp_path / "logs").glob("*.log"))
+    assert "question_hash" in logs
+    assert not guard.copies(logs)
+    assert not [text for text in (*QUESTIONS, *(c.value for c in CANARIES)) if text in logs]
+
 
 def _try_decode(payload: bytes) -> object:
     from frag.errors import ProtocolError
