@@ -1,6 +1,7 @@
 """One pass of a causal language model over new columns of a batch, by transformers' own modules.
 
-Works for every decoder architecture. `llama_forward` does the same for Llama-shaped models, faster.
+Works for decoders that see their past through keys and values alone; others are refused. `llama_forward` does the same
+for Llama-shaped models, faster.
 """
 
 from typing import Any, Protocol
@@ -9,7 +10,11 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from frag.errors import ModelError
 from prompt_tuning.kv_cache import BatchCache, CacheShape
+
+_ON_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings of architectures that change the logits after the output embeddings, which we do not."""
 
 
 class Forward(Protocol):
@@ -39,9 +44,14 @@ class Forward(Protocol):
 
 
 class TransformersForward:
-    """The forward pass of any decoder of transformers, over our cache."""
+    """The forward pass of a decoder of transformers, over our cache.
+
+    Raises:
+        ModelError: The architecture would be computed wrongly.
+    """
 
     def __init__(self, model: Any) -> None:
+        _refuse_unfit(model)
         self._model = model
         config = model.config
         heads = config.num_attention_heads
@@ -76,6 +86,16 @@ class TransformersForward:
     def logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self._model.get_output_embeddings()(hidden)
         return logits.float()
+
+
+def _refuse_unfit(model: Any) -> None:
+    config = model.config
+    recurrent = getattr(model, "_is_stateful", False) or not hasattr(config, "num_attention_heads")
+    if recurrent or any(getattr(config, name, None) not in {None, 1} for name in _ON_LOGITS):
+        raise ModelError(
+            f"Models of architecture {config.model_type} cannot be run here.",
+            "Use a decoder with plain attention, such as one of Llama, Mistral or Qwen.",
+        )
 
 
 class _Bridge(Cache):  # type: ignore[misc]

@@ -26,7 +26,7 @@ class TransformersLanguageModel:
         max_context_tokens: Limit of prompt and answer together, in tokens; the model's own limit if that is lower.
 
     Raises:
-        ModelError: The folder is missing or corrupt.
+        ModelError: The folder is missing or corrupt, or of an architecture that would be computed wrongly.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TransformersLanguageModel:
         self._name = name or folder.name
         self._model, self._tokenizer = _load(folder, dtype)
         self._max_context_tokens = min(max_context_tokens, _own_limit(self._model.config))
-        self.layout = TokenLayout(self._tokenizer)
+        self.layout = _checked_layout(self._tokenizer, folder)
         self._decoder = GreedyDecoder(make_forward(self._model), _end_ids(self._model, self._tokenizer))
 
     @property
@@ -123,6 +123,8 @@ def _load(folder: Path, dtype: Dtype) -> tuple[Any, Any]:
         ) from error
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ModelError(f"Weights are missing in {folder}.", _pull_command(folder))
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The tokenizer in {folder} names no end token.", _pull_command(folder))
     return model.eval().requires_grad_(requires_grad=False), tokenizer
 
 
@@ -131,8 +133,20 @@ def _pull_command(folder: Path) -> str:
     return f"Fetch it again with `frag models pull {name}`."
 
 
+def _checked_layout(tokenizer: Any, folder: Path) -> TokenLayout:
+    """A layout that was tried once, so that a broken chat template is found before the first question."""
+    layout = TokenLayout(tokenizer)
+    try:
+        layout.lay_out(GenerationRequest(question="?"), 1 << 20)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error.what}", _pull_command(folder)) from error
+    return layout
+
+
 def _own_limit(config: Any) -> int:
-    return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
+    """Tokens that the model can attend to; a sliding window counts, since the mask of decoding has none."""
+    limits = (getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window"))
+    return min((limit for limit in limits if limit), default=1 << 20)
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:

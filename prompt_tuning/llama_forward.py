@@ -101,7 +101,7 @@ class LlamaForward:
         keys, values = cache.put(index, rotated[:, self._num_heads :], projected[:, -shared:])
         queries = rotated[:, : self._num_heads].reshape(rows, shared, -1, head_dim)
         attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        heads = attended.view(rows, self._num_heads, num_columns, head_dim)
+        heads = attended.reshape(rows, self._num_heads, num_columns, head_dim)
         return heads.transpose(1, 2).reshape(rows, num_columns, -1)
 
     def _normed(self, state: Tensor, weight: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ prefix comes from a cache or not. Passages and questions come from strangers: no
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from frag.errors import BadRequestError
+from frag.errors import BadRequestError, ModelError
 from frag.types import GenerationRequest
 
 DEFAULT_INSTRUCTION = "You are a helpful assistant. Use the context to answer in a few words."
@@ -71,6 +72,7 @@ class TokenLayout:
 
         Raises:
             BadRequestError: The instruction leaves no room for a question.
+            ModelError: The tokenizer's chat template is broken, or does not show every turn.
         """
         prefix, closing = self._fixed_parts(request.instruction)
         room = max_tokens - len(prefix) - len(closing) - len(self._after_question)
@@ -118,25 +120,33 @@ class TokenLayout:
         rendered = self._apply_template(marks)
         pieces = []
         for mark in marks:
-            piece, _, rendered = rendered.partition(mark)
+            piece, found, rendered = rendered.partition(mark)
+            if not found:
+                raise ModelError("The model's chat template does not show every turn.", "Use an instruct model.")
             pieces.append(piece)
         return [*pieces, rendered]
 
     def _apply_template(self, contents: Sequence[str]) -> str:
+        """The conversation with a system turn; where the template has none, the first user turn begins with it."""
         from jinja2 import TemplateError
 
-        template = self._tokenizer.chat_template or _PLAIN_TEMPLATE
-        turns = [{"role": "system", "content": contents[0]}, *_turns(contents[1:])]
-        options: dict[str, Any] = {
-            "tokenize": False,
-            "add_generation_prompt": True,
-            "chat_template": template,
-        }
+        system = {"role": "system", "content": contents[0]}
+        with suppress(TemplateError):
+            rendered = self._rendered([system, *_turns(contents[1:])])
+            if contents[0] in rendered:
+                return rendered
         try:
-            return str(self._tokenizer.apply_chat_template(turns, **options))
-        except TemplateError:  # some templates have no system turn
-            turns = list(_turns([f"{contents[0]}\n\n{contents[1]}", *contents[2:]]))
-            return str(self._tokenizer.apply_chat_template(turns, **options))
+            return self._rendered(list(_turns([f"{contents[0]}\n\n{contents[1]}", *contents[2:]])))
+        except TemplateError as error:
+            raise ModelError("The model's chat template cannot be used.", "Use an instruct model.") from error
+
+    def _rendered(self, turns: Sequence[dict[str, str]]) -> str:
+        template = self._tokenizer.chat_template or _PLAIN_TEMPLATE
+        return str(
+            self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, chat_template=template
+            )
+        )
 
     def _trusted(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
