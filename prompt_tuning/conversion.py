@@ -37,22 +37,33 @@ def convert_gguf(raw: Path, target: Path) -> None:
     """Makes the model folder `target` from the one `*.gguf` in the folder `raw`; all or nothing.
 
     Raises:
-        ModelError: There is not exactly one GGUF, it is not a Llama, or it has no chat template.
+        ModelError: There is not exactly one GGUF, it is damaged or not a plain Llama, or it has no chat template.
+        OSError: `target` cannot be written.
     """
     files = sorted(raw.glob("*.gguf"))
     if len(files) != 1:
         raise ModelError(f"{raw} holds {len(files)} GGUF files instead of one.", "Give the folder of one model.")
-    from gguf import GGUFReader
-
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        reader = GGUFReader(files[0])
-        _save_tokenizer(files[0], reader, partial)
-        _save_model(files[0], reader, partial)
+        _convert(files[0], partial)
         partial.rename(target)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:  # what its readers meet
+        raise ModelError(
+            f"{files[0].name} is not a whole GGUF ({type(error).__name__}).", "Pull the model again."
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _convert(file: Path, folder: Path) -> None:
+    from gguf import GGUFReader
+
+    reader = GGUFReader(file)
+    if (architecture := _field(reader, "general.architecture")) != "llama":
+        raise ModelError(f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it.")
+    _save_tokenizer(file, reader, folder)
+    _save_model(file, reader, folder)
 
 
 def _save_tokenizer(file: Path, reader: Any, folder: Path) -> None:
@@ -63,7 +74,6 @@ def _save_tokenizer(file: Path, reader: Any, folder: Path) -> None:
         raise ModelError(f"{file.name} lacks a chat template, an end or a padding token.", "Use an instruct model.")
     if _field(reader, "tokenizer.ggml.pre") == "smollm":
         _split_digits(tokenizer)
-    tokenizer.padding_side = "left"
     tokenizer.save_pretrained(folder)
 
 
@@ -82,14 +92,15 @@ def _save_model(file: Path, reader: Any, folder: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # the caller shows one of its own
-    if (architecture := _field(reader, "general.architecture")) != "llama":
-        raise ModelError(f"{file.name} is of architecture {architecture}, not llama.", "Use safetensors for it.")
     config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
     config.dtype = torch.bfloat16
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     weights = _read_weights(reader, config.num_attention_heads, config.num_key_value_heads)
-    model.load_state_dict(weights, assign=True, strict=not config.tie_word_embeddings)
+    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    if absent := model.state_dict().keys() - weights.keys() - tied:
+        raise ModelError(f"{len(absent)} tensors are missing in {file.name}.", "Pull the model again.")
+    model.load_state_dict(weights, assign=True, strict=False)
     model.tie_weights()
     model.generation_config = GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
@@ -104,8 +115,7 @@ def _read_weights(reader: Any, num_heads: int, num_key_value_heads: int) -> "dic
 
     weights = {}
     for tensor in reader.tensors:
-        if (name := _name_of(tensor.name)) is None:
-            continue
+        name = _name_of(tensor.name)
         values = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
         if name.endswith("q_proj.weight"):
             values = _rotary_halves(values, num_heads)
@@ -115,11 +125,14 @@ def _read_weights(reader: Any, num_heads: int, num_key_value_heads: int) -> "dic
     return weights
 
 
-def _name_of(name: str) -> str | None:
-    if (match := _LAYER.fullmatch(name)) is None:
-        return _OUTER_NAMES.get(name)
-    layer, part = match.groups()
-    return f"model.layers.{layer}.{_LAYER_NAMES[part]}.weight" if part in _LAYER_NAMES else None
+def _name_of(name: str) -> str:
+    """The `transformers` name of a tensor. To leave one out would give another model than the file holds."""
+    match = _LAYER.fullmatch(name)
+    if match is not None and match[2] in _LAYER_NAMES:
+        return f"model.layers.{match[1]}.{_LAYER_NAMES[match[2]]}.weight"
+    if name not in _OUTER_NAMES:
+        raise ModelError(f"The GGUF has a tensor {name}, which a plain Llama has not.", "Use safetensors for it.")
+    return _OUTER_NAMES[name]
 
 
 def _rotary_halves(weight: "Tensor", num_heads: int) -> "Tensor":
