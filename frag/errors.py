@@ -6,6 +6,7 @@ FragError
 ├── PayloadTooLargeError     payload_too_large     413   2    a body or frame is over the cap
 ├── ModelError               bad_model             500   3    a model file is missing, corrupt or unknown
 ├── DocumentError            bad_document          422   4    a document cannot be read
+├── DatasetError             bad_dataset           422   4    a file of training examples cannot be used
 ├── IndexStoreError          bad_index             500   4    a retrieval index cannot be used
 ├── AuthenticationError      not_authenticated     401   5    a key, token or signature is missing or wrong
 ├── ForbiddenError           not_permitted         403   5    the key is valid and lacks the scope
@@ -16,6 +17,7 @@ FragError
 ├── NoNodesError             no_nodes              503   6    nobody is connected who could answer
 ├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
 ├── UnreachableError         no_connection         502   6    the other side cannot be reached
+├── UpdateError              bad_update            422   7    a node's training update does not fit
 └── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
 """
 
@@ -63,6 +65,10 @@ class DocumentError(FragError):
     code, http_status, exit_code = "bad_document", 422, 4
 
 
+class DatasetError(FragError):
+    code, http_status, exit_code = "bad_dataset", 422, 4
+
+
 class IndexStoreError(FragError):
     code, http_status, exit_code = "bad_index", 500, 4
 
@@ -105,3 +111,7 @@ class UnreachableError(FragError):
 
 class ProtocolError(FragError):
     code, http_status, exit_code = "bad_frame", 400, 7
+
+
+class UpdateError(FragError):
+    code, http_status, exit_code = "bad_update", 422, 7

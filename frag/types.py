@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -23,6 +27,48 @@ class RetrievalMode(StrEnum):
 
     DENSE = "dense"
     HYBRID = "hybrid"
+
+
+class Place(StrEnum):
+    """Where a trained part begins to act: before the whole input, or after it, at the answer.
+
+    After it, keys and values of the input are those of the frozen model, whatever was trained.
+    """
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """What the model is told before passages and question. Empty fields mean the layout's own default."""
+
+    instruction: str = ""
+    examples: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    """(passage, question, answer) turns that show the form of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """What was trained and goes live: named tensors, what they mean, and what they fit.
+
+    `base_model`, `layout` and `embedder` are fingerprints; a mismatch means that the tensors would be noise here.
+    `embedder` is empty where no question vector is read. `version` names the registry entry, empty before there is one.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    place: Place
+    tensors: Mapping[str, npt.NDArray[np.float32]] = field(repr=False)
+    template: Template = Template()
+    base_model: str
+    layout: str
+    embedder: str = ""
+    version: str = ""
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +116,8 @@ class GenerationRequest:
     """One prompt for a language model: a question with the passages that may answer it.
 
     `passages` may be empty. `instruction` is the fixed part, prefilled once per distinct value.
-    `min_new_tokens` forces a length (benchmarks); 0 lets the model stop.
+    `min_new_tokens` forces a length (benchmarks); 0 lets the model stop. `question_vector` is the embedder's, for
+    prompts that are generated from the question.
     """
 
     question: str = field(repr=False)
@@ -78,6 +125,7 @@ class GenerationRequest:
     instruction: str = field(default="", repr=False)
     max_new_tokens: int = 64
     min_new_tokens: int = 0
+    question_vector: npt.NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

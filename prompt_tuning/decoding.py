@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor
 
+from prompt_tuning.adapted_pass import Ids, divide, left_padded, read
 from prompt_tuning.forward import Forward, prefill_alone
-from prompt_tuning.kv_cache import BatchCache, KeyValues, PrefixCache
+from prompt_tuning.kv_cache import BatchCache, KeyValues, PrefixCache, joined
+from prompt_tuning.methods.method import Effect
 from prompt_tuning.token_layout import Prompt
 
 
@@ -50,11 +53,24 @@ class GreedyDecoder:
         self._prefixes.clear()
 
     @torch.inference_mode()
-    def decode(self, jobs: Sequence[Job], is_cancelled: Callable[[int], bool] = lambda _row: False) -> list[Written]:
-        """Writes a continuation of every job; order is kept. A cancelled row returns what it has."""
+    def decode(
+        self,
+        jobs: Sequence[Job],
+        is_cancelled: Callable[[int], bool] = lambda _row: False,
+        effect: Effect | None = None,
+        frozen: Sequence[Sequence[KeyValues]] | None = None,
+    ) -> list[Written]:
+        """Writes a continuation of every job; order is kept. A cancelled row returns what it has.
+
+        Args:
+            jobs: At least one.
+            is_cancelled: Asked for each row between two steps.
+            effect: Of a trained method; virtual tokens of each row are in the order of the jobs.
+            frozen: Keys and values of each job's frozen runs at the effect's place, where they are known already.
+        """
         written = [Written() for _ in jobs]
-        cache, logits = self._prefill(jobs)
-        positions = torch.tensor([[job.prompt.num_tokens] for job in jobs])
+        cache, logits, positions = self._prefill_adapted(jobs, effect, frozen) if effect else self._prefill(jobs)
+        forward = effect.forward if effect else self._forward
         rows = list(range(len(jobs)))
         while True:
             tokens = self._choose(logits, jobs, written, rows)
@@ -64,37 +80,61 @@ class GreedyDecoder:
             if not rows:
                 return written
             kept = len(rows)
-            hidden = self._forward.hidden(
-                self._forward.embed(tokens[:kept, None]),
+            hidden = forward.hidden(
+                forward.embed(tokens[:kept, None]),
                 positions[:kept],
                 torch.ones(kept, 1, dtype=torch.bool),
                 cache,
             )
-            logits = self._forward.logits(hidden[:, -1])
+            logits = forward.logits(hidden[:, -1])
             positions += 1
 
     @torch.inference_mode()
-    def prompt_logits(self, prompts: Sequence[Prompt]) -> Tensor:
+    def prompt_logits(self, prompts: Sequence[Prompt], effect: Effect | None = None) -> Tensor:
         """Float32 logits of the token after each prompt, [prompts, vocabulary]."""
-        return self._prefill([Job(prompt=prompt, min_new_tokens=0, max_new_tokens=1) for prompt in prompts])[1]
+        jobs = [Job(prompt=prompt, min_new_tokens=0, max_new_tokens=1) for prompt in prompts]
+        return (self._prefill_adapted(jobs, effect) if effect else self._prefill(jobs))[1]
 
-    def _prefill(self, jobs: Sequence[Job]) -> tuple[BatchCache, Tensor]:
-        """Runs the prompts, padded at the left; prefixes come from their cache."""
-        prefixes = [self._prefixes.get(job.prompt.prefix_ids) for job in jobs]
-        width = max(len(job.prompt.rest_ids) for job in jobs)
-        capacity = width + max(len(job.prompt.prefix_ids) + job.max_new_tokens for job in jobs)
+    def _prefill(self, jobs: Sequence[Job]) -> tuple[BatchCache, Tensor, Tensor]:
+        """Cache, logits and position of the first new token."""
+        prefixes, rests = [job.prompt.prefix_ids for job in jobs], [job.prompt.rest_ids for job in jobs]
+        cache = self._start(prefixes, max(map(len, rests)), jobs)
+        hidden = self._fill(cache, list(map(len, prefixes)), rests)
+        ends = torch.tensor([[job.prompt.num_tokens] for job in jobs])
+        return cache, self._forward.logits(hidden[:, -1]), ends
+
+    def _prefill_adapted(
+        self, jobs: Sequence[Job], effect: Effect, frozen: Sequence[Sequence[KeyValues]] | None = None
+    ) -> tuple[BatchCache, Tensor, Tensor]:
+        """The same, first what the frozen model computes, then what stands behind the effect's place."""
+        parts = [divide(job.prompt, effect.place, adds_tokens=effect.tokens is not None) for job in jobs]
+        room = effect.num_columns + max(len(part.live) for part in parts)
+        if frozen is None:
+            prefixes = [job.prompt.prefix_ids if part.frozen else () for job, part in zip(jobs, parts, strict=True)]
+            rests = [_after(part.frozen, prefix) for part, prefix in zip(parts, prefixes, strict=True)]
+            cache = self._start(prefixes, max(map(len, rests)) + room, jobs)
+            if any(rests):
+                self._fill(cache, list(map(len, prefixes)), rests)
+        else:
+            room += max(part.num_frozen for part in parts) + max(job.max_new_tokens for job in jobs)
+            cache = BatchCache(self._forward.cache_shape, num_rows=len(jobs), capacity=room)
+            cache.start_with([joined(runs) for runs in frozen])
+        first = read(
+            effect, cache, [part.num_frozen for part in parts], [part.live for part in parts], [()] * len(jobs)
+        )
+        return cache, effect.forward.logits(first.hidden[:, -1]), first.next_positions
+
+    def _start(self, prefixes: Sequence[Ids], num_more: int, jobs: Sequence[Job]) -> BatchCache:
+        """A cache with the prefixes, and room for `num_more` columns and the answers."""
+        capacity = max(map(len, prefixes)) + num_more + max(job.max_new_tokens for job in jobs)
         cache = BatchCache(self._forward.cache_shape, num_rows=len(jobs), capacity=capacity)
-        cache.start_with(prefixes)
-        ids = torch.zeros(len(jobs), width, dtype=torch.long)
-        positions = torch.zeros_like(ids)
-        visible = torch.zeros_like(ids, dtype=torch.bool)
-        for row, job in enumerate(jobs):
-            start = width - len(job.prompt.rest_ids)
-            ids[row, start:] = torch.tensor(job.prompt.rest_ids)
-            positions[row, start:] = torch.arange(len(job.prompt.prefix_ids), job.prompt.num_tokens)
-            visible[row, start:] = True
-        hidden = self._forward.hidden(self._forward.embed(ids), positions, visible, cache)
-        return cache, self._forward.logits(hidden[:, -1])
+        cache.start_with([self._prefixes.get(prefix) for prefix in prefixes])
+        return cache
+
+    def _fill(self, cache: BatchCache, starts: Sequence[int], runs: Sequence[Ids]) -> Tensor:
+        """Runs ids through the frozen model, padded at the left. Returns hidden states [rows, t, width]."""
+        ids, positions, visible = left_padded(runs)
+        return self._forward.hidden(self._forward.embed(ids), torch.tensor(starts)[:, None] + positions, visible, cache)
 
     def _choose(self, logits: Tensor, jobs: Sequence[Job], written: Sequence[Written], rows: Sequence[int]) -> Tensor:
         """Appends the likeliest token of every row still decoding and returns them, [rows]."""
@@ -113,6 +153,11 @@ class GreedyDecoder:
 
     def _compute_prefix(self, prefix_ids: tuple[int, ...]) -> KeyValues:
         return prefill_alone(self._forward, prefix_ids).of_row(0)
+
+
+def _after(runs: Sequence[Ids], prefix: Ids) -> Ids:
+    """The ids of all runs behind a prefix that they begin with."""
+    return tuple(chain.from_iterable(runs))[len(prefix) :]
 
 
 def _drop(slot: int, rows: list[int], tokens: Tensor, positions: Tensor, cache: BatchCache) -> None:

@@ -7,6 +7,7 @@ gone with its batch.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,6 +24,19 @@ class KeyValues:
     def num_tokens(self) -> int:
         return self.keys.shape[2]
 
+    @property
+    def num_bytes(self) -> int:
+        return 2 * self.keys.numel() * self.keys.element_size()
+
+
+def joined(parts: Sequence[KeyValues]) -> KeyValues | None:
+    """Runs that follow each other as one; None where there is none."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    return KeyValues(
+        keys=torch.cat([part.keys for part in parts], dim=2), values=torch.cat([part.values for part in parts], dim=2)
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheShape:
@@ -32,6 +46,32 @@ class CacheShape:
     num_key_value_heads: int
     head_dim: int
     dtype: torch.dtype
+
+
+class ColumnCache(Protocol):
+    """What a forward pass needs: columns that rows share, of which padding is not visible."""
+
+    @property
+    def num_columns(self) -> int: ...
+
+    def open_columns(self, visible: Tensor) -> Tensor: ...
+
+    def put(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def append(self, keys: Tensor, values: Tensor) -> None: ...
+
+
+def attention_mask(visible: Tensor, num_new: int, dtype: torch.dtype) -> Tensor:
+    """What the last `num_new` of the columns in `visible` [rows, columns] look at, to be added to attention scores.
+
+    Returns:
+        [rows, 1, num_new, columns]: 0, or the lowest number where a query must not look (padding, and what comes after
+        it). Lowest, not -inf, so that padding rows do not become NaN.
+    """
+    num_columns = visible.shape[1]
+    causal = torch.ones(num_new, num_columns, dtype=torch.bool).tril(num_columns - num_new)
+    allowed = visible[:, None, None, :] & causal
+    return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)
 
 
 class BatchCache:
@@ -61,22 +101,19 @@ class BatchCache:
         self.num_columns = width
 
     def open_columns(self, visible: Tensor) -> Tensor:
-        """Appends columns and returns the mask for attention from them.
-
-        Args:
-            visible: [rows, t] bool, False where a row has padding.
-
-        Returns:
-            [rows, 1, t, columns] to be added to the attention scores: 0, or the lowest number where a query must
-            not look (padding, and what comes after it). Lowest, not -inf, so that padding rows do not become NaN.
-        """
+        """Appends columns, `visible` [rows, t] where a row has no padding, and returns their `attention_mask`."""
         start, end = self.num_columns, self.num_columns + visible.shape[1]
         self._visible[: self.num_rows, start:end] = visible
         self.num_columns = end
-        causal = torch.ones(visible.shape[1], end, dtype=torch.bool).tril(start)
-        allowed = self._visible[: self.num_rows, None, None, :end] & causal
-        mask = torch.zeros(allowed.shape, dtype=self._dtype)
-        return mask.masked_fill_(~allowed, torch.finfo(self._dtype).min)
+        return attention_mask(self._visible[: self.num_rows, :end], visible.shape[1], self._dtype)
+
+    def append(self, keys: Tensor, values: Tensor) -> None:
+        """Appends columns that are visible to every row, given as [layers, rows, kv heads, n, head_dim]."""
+        start, end = self.num_columns, self.num_columns + keys.shape[3]
+        self._keys[:, : self.num_rows, :, start:end] = keys
+        self._values[:, : self.num_rows, :, start:end] = values
+        self._visible[: self.num_rows, start:end] = True
+        self.num_columns = end
 
     def put(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Writes the newest columns of a layer and returns all: each [rows, kv heads, columns, head_dim]."""
@@ -98,7 +135,11 @@ class BatchCache:
 
     def of_row(self, row: int) -> KeyValues:
         """A copy of what one row without padding has seen."""
-        columns = slice(0, self.num_columns)
+        return self.last_of_row(row, self.num_columns)
+
+    def last_of_row(self, row: int, num_tokens: int) -> KeyValues:
+        """A copy of the newest `num_tokens` columns of a row."""
+        columns = slice(self.num_columns - num_tokens, self.num_columns)
         return KeyValues(keys=self._keys[:, row, :, columns].clone(), values=self._values[:, row, :, columns].clone())
 
 

@@ -11,6 +11,8 @@ from prompt_tuning.token_layout import TokenLayout
 
 if TYPE_CHECKING:
     from prompt_tuning.decoding import Job, Written
+    from prompt_tuning.kv_cache import KeyValues
+    from prompt_tuning.methods.method import Effect
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -48,11 +50,17 @@ class TransformersLanguageModel:
         self._model, self._tokenizer = _load(folder, dtype)
         self._max_context_tokens = min(max_context_tokens, _own_limit(self._model.config))
         self.layout = _checked_layout(self._tokenizer, folder)
-        self._decoder = GreedyDecoder(make_forward(self._model), _end_ids(self._model, self._tokenizer))
+        self.forward = make_forward(self._model)
+        self._decoder = GreedyDecoder(self.forward, _end_ids(self._model, self._tokenizer))
 
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Limit of prompt and answer together, in tokens."""
+        return self._max_context_tokens
 
     def warm_up(self) -> None:
         """Runs once with the default instruction: its prefix is cached and the first question meets a warm model."""
@@ -74,6 +82,18 @@ class TransformersLanguageModel:
         written = self._decoder.decode(jobs, is_cancelled)
         return [self._generation(job, row) for job, row in zip(jobs, written, strict=True)]
 
+    def decode(
+        self,
+        jobs: "Sequence[Job]",
+        effect: "Effect | None" = None,
+        frozen: "Sequence[Sequence[KeyValues]] | None" = None,
+    ) -> list[str]:
+        """Texts for prompts that are laid out already, under a trained effect; for evaluation while training."""
+        return [self._text(row.ids) for row in self._decoder.decode(jobs, effect=effect, frozen=frozen)]
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
     def _job(self, request: GenerationRequest) -> "Job":
         from prompt_tuning.decoding import Job
 
@@ -90,7 +110,7 @@ class TransformersLanguageModel:
 
     def _generation(self, job: "Job", written: "Written") -> Generation:
         return Generation(
-            text=self._tokenizer.decode(written.ids, skip_special_tokens=True).strip(),
+            text=self._text(written.ids),
             token_logprob=written.mean_logprob,
             num_prompt_tokens=job.prompt.num_tokens,
             num_new_tokens=len(written.ids),

@@ -6,15 +6,26 @@ that keys are never repeated. Equal to transformers to rounding (tested).
 Source: Touvron et al. 2023, "LLaMA"; Ainslie et al. 2023, "GQA".
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prompt_tuning.kv_cache import BatchCache, CacheShape
-from prompt_tuning.packed_linear import Linear, make_linear
+from prompt_tuning.kv_cache import CacheShape, ColumnCache
+from prompt_tuning.packed_linear import AdaptedLinear, Linear, LowRank, make_linear
+
+_FUSED = {
+    "attention_in": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attention_out": ("self_attn.o_proj",),
+    "gate_and_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "down": ("mlp.down_proj",),
+}
+"""Which layers of transformers each of ours is made of, in order of their outputs."""
+_NORMS = {"input_norm": "input_layernorm", "output_norm": "post_attention_layernorm"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,7 @@ class LlamaForward:
             dtype=model.dtype,
         )
         self._layers = [_fuse(layer) for layer in model.model.layers]
+        self._weights: Mapping[str, Tensor] = dict(model.named_parameters())
         self._embeddings: Tensor = model.model.embed_tokens.weight.detach()
         self._norm: Tensor = model.model.norm.weight.detach()
         self._head: Tensor = model.lm_head.weight.detach()
@@ -71,7 +83,7 @@ class LlamaForward:
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self._head).float()
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, visible: Tensor, cache: BatchCache) -> Tensor:
+    def hidden(self, embeddings: Tensor, positions: Tensor, visible: Tensor, cache: ColumnCache) -> Tensor:
         mask = cache.open_columns(visible)
         if (group := self._num_heads // self._shape.num_key_value_heads) > 1:
             mask = mask.repeat(1, 1, group, 1)
@@ -91,7 +103,7 @@ class LlamaForward:
         state: Tensor,
         rotation: tuple[Tensor, Tensor],
         mask: Tensor,
-        cache: BatchCache,
+        cache: ColumnCache,
     ) -> Tensor:
         """[rows, t, width] to the heads' outputs [rows, t, heads · head_dim]."""
         rows, num_columns, _ = state.shape
@@ -103,6 +115,46 @@ class LlamaForward:
         attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         heads = attended.reshape(rows, self._num_heads, num_columns, head_dim)
         return heads.transpose(1, 2).reshape(rows, num_columns, -1)
+
+    def rotate(self, keys: Tensor, positions: Tensor) -> Tensor:
+        return _rotate(keys, *self._rotation(positions))
+
+    def linear_shapes(self) -> Mapping[str, tuple[int, int]]:
+        names = [part for parts in _FUSED.values() for part in parts]
+        return {
+            name: (weight.shape[0], weight.shape[1])
+            for index in range(len(self._layers))
+            for part in names
+            for name in [f"model.layers.{index}.{part}"]
+            for weight in [self._weights[f"{name}.weight"]]
+        }
+
+    def weights(self) -> Mapping[str, Tensor]:
+        return self._weights
+
+    def with_low_rank(self, changes: Mapping[str, LowRank]) -> Self:
+        changed = copy.copy(self)
+        changed._layers = [self._changed_layer(index, layer, changes) for index, layer in enumerate(self._layers)]
+        return changed
+
+    def _changed_layer(self, index: int, layer: _Layer, changes: Mapping[str, LowRank]) -> _Layer:
+        adapted: dict[str, Any] = {}
+        for fused, parts in _FUSED.items():
+            names = [f"model.layers.{index}.{part}" for part in parts]
+            if any(name in changes for name in names):
+                found = [changes.get(name) or _no_change(self._weights[f"{name}.weight"]) for name in names]
+                adapted[fused] = AdaptedLinear(getattr(layer, fused), found)
+        return replace(layer, **adapted)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
+        merged = {**self._weights, **weights}
+        changed = copy.copy(self)
+        changed._weights = merged
+        changed._layers = [_layer_of(merged, index) for index in range(len(self._layers))]
+        changed._embeddings = merged["model.embed_tokens.weight"]
+        changed._norm = merged["model.norm.weight"]
+        changed._head = merged.get("lm_head.weight", changed._embeddings)
+        return changed
 
     def _normed(self, state: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(state, weight.shape, weight, self._epsilon)
@@ -118,6 +170,21 @@ def _rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotary position embedding of [rows, heads, t, head_dim]. Source: Su et al. 2021, "RoFormer", eq. 34."""
     first, second = heads.chunk(2, dim=-1)
     return heads * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+def _no_change(weight: Tensor) -> LowRank:
+    return LowRank(weight.new_zeros(0, weight.shape[1]), weight.new_zeros(weight.shape[0], 0))
+
+
+def _layer_of(weights: Mapping[str, Tensor], index: int) -> _Layer:
+    """A layer of plain weights by their names in transformers."""
+    base = f"model.layers.{index}"
+    linears: dict[str, Any] = {
+        fused: Linear(torch.cat([weights[f"{base}.{part}.weight"] for part in parts]))
+        for fused, parts in _FUSED.items()
+    }
+    norms: dict[str, Any] = {ours: weights[f"{base}.{theirs}.weight"] for ours, theirs in _NORMS.items()}
+    return _Layer(**linears, **norms)
 
 
 def _fuse(layer: Any) -> _Layer:

@@ -5,6 +5,9 @@ happens only where it gives the weights back to bfloat16 rounding (Q4_1 files li
 one minimum and 15 equal steps), so that it is a matter of speed, not of quality. float32 is never packed.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,6 +31,34 @@ class Linear:
         return functional.linear(inputs, self._weight)
 
 
+class LowRank(NamedTuple):
+    """ΔW = up · down. Source: Hu et al. 2021, "LoRA", §4.1. The scale α / r is part of `up`."""
+
+    down: Tensor
+    """[r, in]"""
+    up: Tensor
+    """[out, r]"""
+
+
+class AdaptedLinear(Linear):
+    """A linear layer, or several fused into one, each with a low-rank change.
+
+    Args:
+        base: The frozen layer.
+        changes: One for each of the fused layers, in order of their outputs. All have the same input.
+    """
+
+    def __init__(self, base: Linear, changes: Sequence[LowRank]) -> None:
+        self._base = base
+        self._down = torch.cat([change.down for change in changes])
+        self._ups = [change.up for change in changes]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        narrow = torch.split(functional.linear(inputs, self._down), [up.shape[1] for up in self._ups], dim=-1)
+        wide = [functional.linear(part, up) for part, up in zip(narrow, self._ups, strict=True)]
+        return self._base(inputs) + (wide[0] if len(wide) == 1 else torch.cat(wide, dim=-1))
+
+
 class PackedLinear(Linear):
     """The same with a 4-bit copy of the weights for few rows.
 
@@ -44,7 +75,7 @@ class PackedLinear(Linear):
 
     def __call__(self, inputs: Tensor) -> Tensor:
         num_rows = inputs.shape[:-1].numel()
-        if num_rows > _MAX_PACKED_ROWS:
+        if num_rows > _MAX_PACKED_ROWS or torch.is_grad_enabled():  # the packed product has no gradient
             return functional.linear(inputs, self._weight)
         flat = inputs.reshape(num_rows, inputs.shape[-1])
         output: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, self._packed, _GROUP, self._scales)

@@ -13,13 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frag.errors import BadRequestError, ModelError
-from frag.types import GenerationRequest
+from frag.types import GenerationRequest, Template
 
 DEFAULT_INSTRUCTION = "You are a helpful assistant. Use the context to answer in a few words."
-"""Used with `DEFAULT_EXAMPLES` when a request names no instruction."""
-
-DEFAULT_EXAMPLES: tuple[tuple[str, str, str], ...] = ()
-"""(passage, question, answer) turns that show the form of an answer. They are part of the cached prefix: free."""
+"""Used when neither request nor template names one."""
 
 _BEFORE_PASSAGES = "Context:\n"
 _BETWEEN_PASSAGES = "\n\n"
@@ -35,14 +32,24 @@ _MIN_PASSAGE_TOKENS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The token ids of one request. `prefix_ids` depend on the instruction alone."""
+    """The token ids of one request, in three runs that are tokenised apart and computed one after the other.
+
+    `prefix_ids` depend on the instruction alone, `passage_ids` on the passages; `question_ids` are the question and
+    the chat template's generation prompt.
+    """
 
     prefix_ids: tuple[int, ...] = field(repr=False)
-    rest_ids: tuple[int, ...] = field(repr=False)
+    passage_ids: tuple[int, ...] = field(repr=False)
+    question_ids: tuple[int, ...] = field(repr=False)
+
+    @property
+    def rest_ids(self) -> tuple[int, ...]:
+        """What follows the prefix."""
+        return self.passage_ids + self.question_ids
 
     @property
     def num_tokens(self) -> int:
-        return len(self.prefix_ids) + len(self.rest_ids)
+        return len(self.prefix_ids) + len(self.passage_ids) + len(self.question_ids)
 
 
 class TokenLayout:
@@ -61,20 +68,21 @@ class TokenLayout:
         """Changes whenever the same request would be laid out differently: what was trained on it no longer fits."""
         probe = GenerationRequest(question="Which, 12?", passages=("A passage.", "Another."))
         prompts = [self.lay_out(probe, 1 << 20), self.lay_out(GenerationRequest(question="Why?"), 1 << 20)]
-        ids = [[prompt.prefix_ids, prompt.rest_ids] for prompt in prompts]
+        ids = [[prompt.prefix_ids, prompt.passage_ids, prompt.question_ids] for prompt in prompts]
         return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
 
-    def lay_out(self, request: GenerationRequest, max_tokens: int) -> Prompt:
+    def lay_out(self, request: GenerationRequest, max_tokens: int, template: Template | None = None) -> Prompt:
         """The prompt of a request in at most `max_tokens`.
 
-        What does not fit is taken off the end: of the last passages first, of the question only when it alone is
-        too long.
+        The request's own instruction counts before that of the template. What does not fit is taken off the end: of
+        the last passages first, of the question only when it alone is too long.
 
         Raises:
             BadRequestError: The instruction leaves no room for a question.
             ModelError: The tokenizer's chat template is broken, or does not show every turn.
         """
-        prefix, closing = self._fixed_parts(request.instruction)
+        chosen = Template(instruction=request.instruction) if request.instruction else template or Template()
+        prefix, closing = self._fixed_parts(chosen)
         room = max_tokens - len(prefix) - len(closing) - len(self._after_question)
         if room < 1:
             raise BadRequestError(
@@ -82,8 +90,8 @@ class TokenLayout:
             )
         question = (*self._before_question, *self._plain(request.question))[:room]
         passages = self._fit(request.passages, room - len(question))
-        rest = (*passages, *question, *self._after_question, *closing)
-        return Prompt(prefix_ids=prefix, rest_ids=rest)
+        asked = (*question, *self._after_question, *closing)
+        return Prompt(prefix_ids=prefix, passage_ids=passages, question_ids=asked)
 
     def completion_ids(self, text: str) -> tuple[int, ...]:
         """What the model should write for `text`: its ids and the end token."""
@@ -101,11 +109,14 @@ class TokenLayout:
             ids += (*lead, *passage_ids[:room_left])
         return tuple(ids)
 
-    def _fixed_parts(self, instruction: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """Ids of mere text, without control tokens."""
+        return self._plain(text)
+
+    def _fixed_parts(self, template: Template) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Ids before the passages, and ids after the question up to where the model writes."""
-        examples = () if instruction else DEFAULT_EXAMPLES
-        contents = [instruction or DEFAULT_INSTRUCTION]
-        for passage, question, answer in examples:
+        contents = [template.instruction or DEFAULT_INSTRUCTION]
+        for passage, question, answer in template.examples:
             text = f"{_BEFORE_PASSAGES}{passage}{_BEFORE_QUESTION}{question}{_AFTER_QUESTION}"
             contents += [text, answer]
         pieces = self._render(len(contents))

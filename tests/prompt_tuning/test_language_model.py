@@ -62,7 +62,7 @@ def test_logits_equal_those_of_transformers_without_cache_or_batch(
 
 def test_cached_equals_uncached(model: TransformersLanguageModel) -> None:
     cached = model._decoder.prompt_logits(prompts(model))
-    whole = [Prompt(prefix_ids=(), rest_ids=(*p.prefix_ids, *p.rest_ids)) for p in prompts(model)]
+    whole = [Prompt(prefix_ids=(), passage_ids=(), question_ids=(*p.prefix_ids, *p.rest_ids)) for p in prompts(model)]
     torch.testing.assert_close(cached, model._decoder.prompt_logits(whole), atol=1e-3, rtol=0)
 
 

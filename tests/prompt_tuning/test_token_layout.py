@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frag.errors import BadRequestError, ModelError
-from frag.types import GenerationRequest
+from frag.types import GenerationRequest, Template
 from prompt_tuning import token_layout
 from prompt_tuning.token_layout import TokenLayout
 from tests.tiny_model import SPECIAL_TOKENS, make_tokenizer
@@ -51,10 +51,10 @@ def test_a_long_context_is_trimmed_and_the_question_kept(layout: TokenLayout) ->
         layout.lay_out(request, 10)
 
 
-def test_whole_prompt_hand_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_layout, "DEFAULT_INSTRUCTION", "Be brief.")
-    monkeypatch.setattr(token_layout, "DEFAULT_EXAMPLES", (("Tea is hot.", "What is tea?", "hot"),))
-    prompt = TokenLayout(make_tokenizer()).lay_out(GenerationRequest(question="Q?", passages=("A.", "B.")), 999)
+def test_whole_prompt_hand_written() -> None:
+    template = Template(instruction="Be brief.", examples=(("Tea is hot.", "What is tea?", "hot"),))
+    request = GenerationRequest(question="Q?", passages=("A.", "B."))
+    prompt = TokenLayout(make_tokenizer()).lay_out(request, 999, template)
     decode = make_tokenizer().decode
     assert decode(prompt.prefix_ids) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n"
@@ -66,7 +66,8 @@ def test_whole_prompt_hand_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_instruction_of_ones_own_comes_without_the_examples(layout: TokenLayout) -> None:
-    prompt = layout.lay_out(GenerationRequest(question="Q?", instruction="Rhyme."), 999)
+    template = Template(instruction="Be brief.", examples=(("Tea is hot.", "What is tea?", "hot"),))
+    prompt = layout.lay_out(GenerationRequest(question="Q?", instruction="Rhyme."), 999, template)
     text = make_tokenizer().decode(prompt.prefix_ids)
     assert text == "<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\n"
 

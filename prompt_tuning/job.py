@@ -1,0 +1,124 @@
+"""A training job: what is trained, on what, how, and when a round is done; for coordinator, node and simulation."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from frag.errors import SettingsError
+from frag.quantization import Encoding
+from frag.types import Template
+from prompt_tuning.dataset import Objective
+from prompt_tuning.local_training import LocalSettings
+from prompt_tuning.methods.settings import LoraSettings, MethodSettings
+from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RoundSettings(_Strict):
+    """How many rounds, and what a round waits for."""
+
+    number: int = Field(10, ge=1, le=100_000, description="rounds of the job")
+    nodes_per_round: int = Field(0, ge=0, description="sampled among those that have the data set; 0: all")
+    min_replies: int = Field(1, ge=1, description="updates that a round needs, or it is repeated")
+    deadline_s: float = Field(900.0, gt=0, le=86_400, description="after which late nodes are left out")
+
+
+class ContextSettings(_Strict):
+    """Which passages a question is put with."""
+
+    source: Literal["given", "retrieved", "none"] = Field(
+        "given", description="those of the data set; found by the node's own retriever; none"
+    )
+    num_passages: int = Field(1, ge=1, le=20)
+    negatives: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of examples with a passage that holds no answer, to be answered `Not found.`",
+    )
+
+
+class UpdateSettings(_Strict):
+    """What may come from a node."""
+
+    encoding: Encoding = Encoding.FP32
+    max_norm: float = Field(0.0, ge=0, description="larger updates are scaled down to it; 0: no bound")
+    max_examples: int = Field(100_000, ge=1, description="n_k counts up to this")
+
+
+class EvaluationSettings(_Strict):
+    """What nodes measure on their own held-out share."""
+
+    every: int = Field(1, ge=0, description="rounds between evaluations; 0: never")
+    max_examples: int = Field(50, ge=1, description="of each node")
+    max_new_tokens: int = Field(24, ge=1, le=512)
+
+
+class PublicSettings(_Strict):
+    """The public-data phase of Algorithm 2: the coordinator goes on alone while validation improves by the margin."""
+
+    file: Path | None = Field(None, description="examples that the coordinator may read")
+    margin: float = Field(0.01, ge=0, description="improvement of validation loss, in nats a token, to go on centrally")
+    steps: int = Field(20, ge=1, description="optimiser steps of one central phase")
+    max_phases: int = Field(5, ge=0)
+
+
+class JobSettings(_Strict):
+    """`job.toml`."""
+
+    name: Name
+    dataset: Name = Field(description="name under which nodes hold their examples")
+    objective: Objective = Objective.SUPERVISED
+    seed: int = Field(0, ge=0)
+    instruction: str = Field("", max_length=4000, description="what the model is told; empty: its default")
+    method: MethodSettings = LoraSettings()
+    local: LocalSettings = LocalSettings()
+    rounds: RoundSettings = RoundSettings()
+    strategy: StrategySettings = FedAvgSettings()
+    context: ContextSettings = ContextSettings()
+    update: UpdateSettings = UpdateSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    public: PublicSettings = PublicSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> "JobSettings":
+        if self.objective is Objective.CAUSAL_LM and self.method.kind == "generator":
+            raise ValueError("a generator needs questions; causal_lm has none")
+        if 0 < self.rounds.nodes_per_round < self.rounds.min_replies:
+            raise ValueError(
+                f"rounds.min_replies {self.rounds.min_replies} is over nodes_per_round {self.rounds.nodes_per_round}"
+            )
+        return self
+
+    @property
+    def template(self) -> Template:
+        """What the model is told before passages and question."""
+        return Template(instruction=self.instruction)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of one node over the whole job, for the learning-rate schedule."""
+        return self.rounds.number * self.local.steps
+
+
+def load_job(path: Path) -> JobSettings:
+    """Reads `job.toml`. Raises SettingsError naming every wrong place."""
+    import tomllib
+
+    try:
+        return JobSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"The job {path} cannot be read: {error}.", "Give a TOML file.") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {places_of(error)}.", "Mend these values.") from error
+
+
+def places_of(error: ValidationError) -> str:
+    """Every wrong place of a job and what is wrong there, without the values."""
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'job'}: {item['msg']}" for item in error.errors())

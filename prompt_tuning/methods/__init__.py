@@ -1,0 +1,54 @@
+"""What can be trained, one method a file. `settings` loads no torch; the methods do."""
+
+from typing import TYPE_CHECKING
+
+from prompt_tuning.methods.settings import (
+    DeepSettings,
+    FullSettings,
+    GeneratorSettings,
+    LoraSettings,
+    MethodSettings,
+    PromptSettings,
+    PTuningSettings,
+)
+
+if TYPE_CHECKING:
+    from prompt_tuning.methods.method import Method
+
+KINDS = ("prompt", "p_tuning", "generator", "deep", "lora", "full")
+
+__all__ = [
+    "KINDS",
+    "DeepSettings",
+    "FullSettings",
+    "GeneratorSettings",
+    "LoraSettings",
+    "MethodSettings",
+    "PTuningSettings",
+    "PromptSettings",
+    "make_method",
+]
+
+
+def make_method(settings: MethodSettings) -> "Method":
+    """The method that `settings.kind` names."""
+    from prompt_tuning.methods.deep import Deep
+    from prompt_tuning.methods.full import Full
+    from prompt_tuning.methods.generator import Generator
+    from prompt_tuning.methods.lora import Lora
+    from prompt_tuning.methods.p_tuning import PTuning
+    from prompt_tuning.methods.prompt import Prompt
+
+    match settings:
+        case PromptSettings():
+            return Prompt(settings)
+        case PTuningSettings():
+            return PTuning(settings)
+        case GeneratorSettings():
+            return Generator(settings)
+        case DeepSettings():
+            return Deep(settings)
+        case LoraSettings():
+            return Lora(settings)
+        case FullSettings():
+            return Full(settings)

@@ -1,0 +1,92 @@
+"""One round of Algorithm 2 as pure functions: who takes part, and what their updates make of the weights.
+
+Coordinator and simulation both stand on it, so that they reach the same weights. numpy alone.
+
+Source: Yu, Muñoz and Jannesari 2023, "Federated Foundation Models", Algorithm 2; with the normalisation by Σ n_k of
+McMahan et al. 2017, which the former leaves out.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from frag.errors import UpdateError
+from frag.sampling import derive_seed
+from frag.summation import FixedPointSum
+from frag.updates import Update, UpdateLimits, check_update
+from prompt_tuning.job import JobSettings
+from prompt_tuning.local_training import Schedule
+from prompt_tuning.strategies import ServerState, make_strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundResult:
+    """The state after a round, whose updates counted, which were bounded or refused and why, and mean metrics."""
+
+    state: ServerState
+    contributors: tuple[str, ...]
+    remarks: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Round:
+    """Takes the updates of one round as they arrive; memory is that of the sum and one update."""
+
+    def __init__(self, job: JobSettings, state: ServerState) -> None:
+        self._job = job
+        self._state = state
+        self._sum = FixedPointSum(state.weights)
+        self._limits = UpdateLimits(max_examples=job.update.max_examples, max_norm=job.update.max_norm)
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._remarks: dict[str, str] = {}
+
+    @property
+    def num_added(self) -> int:
+        return self._sum.num_added
+
+    def offer(self, update: Update) -> bool:
+        """Counts the update, or leaves it out with a remark; False when it was left out."""
+        if update.node_id in self._metrics:
+            self._remarks[update.node_id] = "sent more than one update; the first counts"
+            return False
+        try:
+            checked, reasons = check_update(update, self._state.weights, self._state.round_num, self._limits)
+            self._sum.add(checked.delta, checked.num_examples)
+        except UpdateError as error:
+            self._remarks[update.node_id] = error.what
+            return False
+        if reasons:
+            self._remarks[update.node_id] = "; ".join(reasons)
+        self._metrics[update.node_id] = dict(update.metrics)
+        return True
+
+    def finish(self) -> RoundResult:
+        """Applies the strategy to the mean. Raises UpdateError when there are fewer updates than the job asks for."""
+        if self._sum.num_added < self._job.rounds.min_replies:
+            raise UpdateError(f"{self._sum.num_added} updates of {self._job.rounds.min_replies} needed.")
+        state = make_strategy(self._job.strategy).apply(self._state, self._sum.mean())
+        return RoundResult(
+            state=state,
+            contributors=tuple(sorted(self._metrics)),
+            remarks=self._remarks,
+            metrics=mean_metrics(self._metrics[node] for node in sorted(self._metrics)),
+        )
+
+
+def mean_metrics(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The plain mean over nodes of every finite metric that all of them report."""
+    found = list(rows)
+    names = set.intersection(*(set(row) for row in found)) if found else set()
+    means = {name: float(np.mean([row[name] for row in found])) for name in sorted(names)}
+    return {name: value for name, value in means.items() if np.isfinite(value)}
+
+
+def node_seed(job: JobSettings, round_num: int, node_id: str) -> int:
+    """The seed of a node's batches in a round."""
+    return derive_seed(job.seed, "node", node_id, round_num)
+
+
+def schedule(job: JobSettings, round_num: int) -> Schedule:
+    """Where a round stands in the job."""
+    return Schedule(first_step=round_num * job.local.steps, total_steps=job.total_steps)

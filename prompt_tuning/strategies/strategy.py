@@ -1,0 +1,82 @@
+"""What a strategy is: state between rounds, and how the mean update of a round changes it. numpy alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from frag.errors import UpdateError
+from frag.updates import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """All that a strategy keeps: the weights after `round_num` rounds, and moments by name of slot and tensor."""
+
+    weights: Weights = field(repr=False)
+    round_num: int = 0
+    slots: Mapping[str, Weights] = field(default_factory=dict, repr=False)
+
+    def to_bytes(self) -> bytes:
+        """One safetensors file, bit exact."""
+        from safetensors.numpy import save
+
+        tensors = {f"weights/{name}": value for name, value in self.weights.items()}
+        for slot, values in self.slots.items():
+            tensors |= {f"slots/{slot}/{name}": value for name, value in values.items()}
+        return save({name: np.ascontiguousarray(v) for name, v in tensors.items()}, {"round": str(self.round_num)})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "ServerState":
+        """Raises UpdateError when `content` was not made by `to_bytes`."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            tensors = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            round_num = int(header["__metadata__"]["round"])
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise UpdateError("A saved state of training is corrupt.", "Restore it, or start the job again.") from error
+        weights: dict[str, npt.NDArray[np.float32]] = {}
+        slots: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition("/")
+            if kind == "weights":
+                weights[rest] = value
+            else:
+                slot, _, name = rest.partition("/")
+                slots.setdefault(slot, {})[name] = value
+        return cls(weights=weights, round_num=round_num, slots=slots)
+
+
+class Strategy(Protocol):
+    """Pure functions of the state; two equal calls give equal bits."""
+
+    @property
+    def proximal_mu(self) -> float:
+        """μ of the proximal term that nodes add to their loss; 0 for none."""
+
+    def init(self, weights: Weights) -> ServerState:
+        """The state before the first round."""
+
+    def apply(self, state: ServerState, mean_delta: Weights) -> ServerState:
+        """The state after a round whose weighted mean update is `mean_delta`."""
+
+
+def zeros(weights: Weights) -> Weights:
+    """Zeros of the same shapes."""
+    return {name: np.zeros_like(value) for name, value in weights.items()}
+
+
+def scaled(factor: float, values: Weights) -> Weights:
+    """factor · values in float32."""
+    return {name: np.float32(factor) * value for name, value in values.items()}
+
+
+def scaled_sum(left: Weights, factor: float, right: Weights) -> Weights:
+    """left + factor · right in float32."""
+    return {name: left[name] + np.float32(factor) * right[name] for name in left}
