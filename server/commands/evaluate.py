@@ -68,6 +68,60 @@ def rag(
         typer.echo(f"wrote {file}")
 
 
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON, or CLINC150 with domains.json beside it.")],
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that the training examples fall to.")],
+    job: Annotated[Path | None, typer.Option(help="job.toml; the options below override it.")] = None,
+    method: Annotated[str, typer.Option(help="prompt, p_tuning, generator, deep, lora or full.")] = "",
+    place: Annotated[str, typer.Option(help="before or after.")] = "",
+    rounds: Annotated[int, typer.Option(min=0, help="Rounds; 0: as the job says.")] = 0,
+    steps: Annotated[int, typer.Option(min=0, help="Local steps of a round; 0: as the job says.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the nodes; 0: as the job says.")] = 0.0,
+    strategy: Annotated[str, typer.Option(help="fedavg, fedprox, fedavgm, fedadam, fedyogi or fedadagrad.")] = "",
+    partition: Annotated[str, typer.Option(help="natural, iid or dirichlet:ALPHA.")] = "natural",
+    systems: Annotated[str, typer.Option(help="Of federated,centralised,nodes.")] = "federated,centralised,nodes",
+    test_silos: Annotated[int, typer.Option(min=1, help="Last articles that nobody trains on.")] = 12,
+    limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 0,
+    limit_train: Annotated[int, typer.Option(min=0, help="Training examples of a silo; 0: all.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to N-1.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
+    model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Federated training against each node alone, pooled, zero-shot and the best written prompt. Resumable."""
+    from server.evaluation.training.evaluate import TrainPlan, evaluate_train
+    from server.evaluation.training.plan import limited, make_job
+    from server.evaluation.training.report import print_report, write_report
+    from server.evaluation.training.tasks import load_task
+
+    task = limited(load_task(dataset, test_silos), num_test=limit_test, num_train=limit_train)
+    plan = TrainPlan(
+        task=task,
+        job=make_job(
+            job, method=method, place=place, rounds=rounds, steps=steps, learning_rate=learning_rate, strategy=strategy
+        ),
+        num_nodes=nodes,
+        partition=partition,
+        seeds=range(seeds),
+        folder=out / "train",
+        systems=frozenset(systems.split(",")),
+        language_model=model,
+        threads=threads,
+    )
+    with _bar(quiet=as_json) as tick:
+        report = evaluate_train(plan, tick)
+    files = write_report(report, out)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    print_report(report)
+    for file in files:
+        typer.echo(f"wrote {file}")
+
+
 @contextmanager
 def _bar(*, quiet: bool) -> "Iterator[Tick]":
     """One bar on standard error that follows what is under way."""

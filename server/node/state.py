@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,8 +14,10 @@ import msgspec
 from frag.durable import write_atomic, write_private
 from frag.errors import ConflictError, SettingsError
 from frag.settings import LOOPBACK_HOSTS, NodeSettings, load_settings
-from server.node.process import Peer
 from server.wire import identity
+
+if TYPE_CHECKING:
+    from server.node.process import Peer
 
 
 class NodeFolder:
@@ -31,6 +33,10 @@ class NodeFolder:
     @property
     def index(self) -> Path:
         return self.folder / "index"
+
+    @property
+    def datasets(self) -> Path:
+        return self.folder / "datasets"
 
     @property
     def identity_key(self) -> Path:
@@ -72,8 +78,10 @@ class NodeFolder:
             write_private(path, os.urandom(32))
         return path.read_bytes()
 
-    def peer(self, settings: NodeSettings) -> Peer:
+    def peer(self, settings: NodeSettings) -> "Peer":
         """Raises SettingsError when this node has not been enrolled."""
+        from server.node.process import Peer  # brings aiohttp, which commands that stay offline need not wait for
+
         mend = "Enroll this node: `frag node enroll TOKEN`."
         if not self.coordinator_key.is_file():
             raise SettingsError(f"The node in {self.folder} is not enrolled.", mend)

@@ -1,0 +1,52 @@
+"""From the options of the command line to a job and a task."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from frag.errors import SettingsError
+from prompt_tuning.job import JobSettings, load_job, places_of
+from server.evaluation.training.partition import Labelled
+
+
+def make_job(
+    file: Path | None,
+    *,
+    method: str = "",
+    place: str = "",
+    rounds: int = 0,
+    steps: int = 0,
+    learning_rate: float = 0.0,
+    strategy: str = "",
+) -> JobSettings:
+    """The job of `file`, or a default one, with what the options say. Raises SettingsError."""
+    base = load_job(file) if file else JobSettings(name="evaluation", dataset="evaluation")
+    changes: dict[str, Any] = base.model_dump(mode="json")
+    if method and method != base.method.kind:
+        changes["method"] = {"kind": method}
+    if place:
+        changes["method"] = changes["method"] | {"place": place}
+    if strategy and strategy != base.strategy.kind:
+        changes["strategy"] = {"kind": strategy}
+    for section, key, value in (
+        ("rounds", "number", rounds),
+        ("local", "steps", steps),
+        ("local", "learning_rate", learning_rate),
+    ):
+        if value:
+            changes[section] = changes[section] | {key: value}
+    try:
+        return JobSettings.model_validate(changes)
+    except ValidationError as error:
+        raise SettingsError(f"The job does not fit: {places_of(error)}.", "Mend these values.") from error
+
+
+def limited(task: Labelled, *, num_test: int, num_train: int) -> Labelled:
+    """Evenly spread test questions, and the first training examples of every silo; 0 keeps all."""
+    test = task.test
+    if 0 < num_test < len(test):
+        test = [test[place * len(test) // num_test] for place in range(num_test)]
+    silos = {name: examples[: num_train or None] for name, examples in task.silos.items()}
+    return replace(task, test=test, silos=silos)
