@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from frag.types import Aggregate, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
+from frag.types import Adaptation, Aggregate, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) from time to time; must be cheap."""
@@ -52,11 +52,15 @@ class LanguageModel(Protocol):
         self,
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
+        adaptation: Adaptation | None = None,
     ) -> list[Generation]:
-        """Answers a batch in one go; order is kept.
+        """Answers a batch in one go, all of it with `adaptation`; order is kept.
 
         `is_cancelled(row)` is asked between decoding steps; a cancelled row stops early and returns what it has.
         """
+
+    def check(self, adaptation: Adaptation) -> None:
+        """Raises ModelError when the adaptation does not fit this model, or the model takes none."""
 
 
 @runtime_checkable

@@ -136,6 +136,8 @@ class Generation:
     token_logprob: float
     num_prompt_tokens: int
     num_new_tokens: int
+    prompt_version: str = ""
+    """Version of the adaptation that it was written with; empty for the model as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,7 @@ class NodeAnswer:
     withheld: str = ""
     score: float = 0.0
     token_logprob: float = 0.0
+    prompt_version: str = ""
     redactions: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     citations: tuple[Citation, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)

@@ -1,12 +1,13 @@
 """The default language model: any causal model of transformers in a local folder, on the CPU."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from frag.errors import BadRequestError, ModelError
 from frag.models import BUILT_IN
-from frag.types import Generation, GenerationRequest
+from frag.types import Adaptation, Generation, GenerationRequest, Template
 from prompt_tuning.token_layout import TokenLayout
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TransformersLanguageModel:
     ) -> None:
         import torch
 
+        from prompt_tuning.adapted import AdaptedEffects
         from prompt_tuning.decoding import GreedyDecoder
         from prompt_tuning.forward import make_forward
 
@@ -51,6 +53,8 @@ class TransformersLanguageModel:
         self._max_context_tokens = min(max_context_tokens, _own_limit(self._model.config))
         self.layout = _checked_layout(self._tokenizer, folder)
         self.forward = make_forward(self._model)
+        self.fingerprint = _fingerprint(folder)
+        self._effects = AdaptedEffects(self.forward, self.fingerprint, self.layout.fingerprint)
         self._decoder = GreedyDecoder(self.forward, _end_ids(self._model, self._tokenizer))
 
     @property
@@ -70,17 +74,23 @@ class TransformersLanguageModel:
         self,
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
+        adaptation: Adaptation | None = None,
     ) -> list[Generation]:
         """Answers a batch in one go; order is kept. `num_new_tokens` and `token_logprob` count the end token.
 
+        The whole batch is answered with `adaptation`; requests with an instruction of their own are not for it.
+
         Raises:
-            BadRequestError: A length does not fit the model.
+            BadRequestError: A length does not fit the model, or a vector is missing that the adaptation reads.
         """
         if not requests:
             return []
-        jobs = [self._job(request) for request in requests]
-        written = self._decoder.decode(jobs, is_cancelled)
-        return [self._generation(job, row) for job, row in zip(jobs, written, strict=True)]
+        template = adaptation.template if adaptation else None
+        jobs = [self._job(request, template) for request in requests]
+        effect = self._effects.effect(adaptation, requests) if adaptation else None
+        written = self._decoder.decode(jobs, is_cancelled, effect)
+        version = adaptation.version if adaptation else ""
+        return [self._generation(job, row, version) for job, row in zip(jobs, written, strict=True)]
 
     def decode(
         self,
@@ -94,7 +104,11 @@ class TransformersLanguageModel:
     def _text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _job(self, request: GenerationRequest) -> "Job":
+    def check(self, adaptation: Adaptation) -> None:
+        """Raises ModelError when the adaptation does not fit this model."""
+        self._effects.check(adaptation)
+
+    def _job(self, request: GenerationRequest, template: Template | None) -> "Job":
         from prompt_tuning.decoding import Job
 
         if not 1 <= request.max_new_tokens < self._max_context_tokens:
@@ -103,17 +117,18 @@ class TransformersLanguageModel:
                 "Ask for fewer tokens.",
             )
         return Job(
-            prompt=self.layout.lay_out(request, self._max_context_tokens - request.max_new_tokens),
+            prompt=self.layout.lay_out(request, self._max_context_tokens - request.max_new_tokens, template),
             min_new_tokens=request.min_new_tokens,
             max_new_tokens=request.max_new_tokens,
         )
 
-    def _generation(self, job: "Job", written: "Written") -> Generation:
+    def _generation(self, job: "Job", written: "Written", version: str) -> Generation:
         return Generation(
             text=self._text(written.ids),
             token_logprob=written.mean_logprob,
             num_prompt_tokens=job.prompt.num_tokens,
             num_new_tokens=len(written.ids),
+            prompt_version=version,
         )
 
 
@@ -146,6 +161,16 @@ def _load(folder: Path, dtype: Dtype) -> tuple[Any, Any]:
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The tokenizer in {folder} names no end token.", _pull_command(folder))
     return model.eval().requires_grad_(requires_grad=False), tokenizer
+
+
+def _fingerprint(folder: Path) -> str:
+    """SHA-256 over configuration and weights: what was trained on one base model is noise on another."""
+    digest = hashlib.sha256()
+    for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _pull_command(folder: Path) -> str:

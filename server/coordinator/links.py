@@ -158,6 +158,7 @@ def _node_answer(node_id: str, reply: Reply) -> NodeAnswer:
         withheld=reply.withheld,
         score=reply.score,
         token_logprob=reply.token_logprob,
+        prompt_version=reply.prompt_version,
         redactions=reply.redactions,
         citations=tuple(Citation(document_alias=c.document_alias, score=c.score) for c in reply.citations),
         timings_ms=reply.timings_ms,

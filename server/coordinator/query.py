@@ -51,6 +51,7 @@ class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     answer_mode: AnswerMode
     score: float
     token_logprob: float
+    prompt_version: str
     redactions: Mapping[str, int]
     citations: list[CitationView]
     timings: Mapping[str, float]
@@ -180,6 +181,7 @@ def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> li
             answer_mode=reply.mode,
             score=reply.score,
             token_logprob=reply.token_logprob,
+            prompt_version=reply.prompt_version,
             redactions=dict(reply.redactions),
             citations=[CitationView(c.document_alias, c.score) for c in reply.citations],
             timings=dict(reply.timings_ms),

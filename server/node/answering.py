@@ -12,7 +12,7 @@ from pathlib import Path
 from frag.answers.calibration import answer_score
 from frag.privacy.pii import redact
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
-from frag.protocols import Embedder, Redactor
+from frag.protocols import Embedder, FloatArray, Redactor
 from frag.settings import ModelSettings, PolicySettings
 from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer
 from retrievers.store import DocumentStore
@@ -82,7 +82,7 @@ class NodeAnswering:
             return self._withheld(ask, reason)
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        found = await loop.run_in_executor(self._workers, self._search, names, ask)
+        vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
@@ -92,10 +92,10 @@ class NodeAnswering:
             return self._withheld(ask, "no_evidence", timings)
         if self._worker is None:
             return self._withheld(ask, "no_language_model", timings)
-        return await self._write(self._worker, ask, found, evidence, citations, timings)
+        return await self._write(self._worker, ask, vector, found, evidence, citations, timings)
 
-    def _search(self, names: Sequence[str], ask: Ask) -> list[Found]:
-        """The `top_k` best over the named collections; they share an embedder, so cosines compare."""
+    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found]]:
+        """The question's vector, and the `top_k` best over the named collections; their cosines compare."""
         vector = self._embedder.embed([ask.question])[0]
         found = [
             Found(name, hit)
@@ -104,12 +104,13 @@ class NodeAnswering:
         ]
         if len(names) > 1:
             found.sort(key=lambda item: -item.hit.score)
-        return found[: ask.top_k]
+        return vector, found[: ask.top_k]
 
     async def _write(
         self,
         worker: InferenceWorker,
         ask: Ask,
+        vector: FloatArray,
         found: Sequence[Found],
         evidence: float,
         citations: tuple[Citation, ...],
@@ -122,7 +123,10 @@ class NodeAnswering:
             shown = await loop.run_in_executor(self._workers, self._mask, context)
         started = time.perf_counter()
         request = GenerationRequest(
-            question=ask.question, passages=tuple(shown), max_new_tokens=self._models.max_new_tokens
+            question=ask.question,
+            passages=tuple(shown),
+            max_new_tokens=self._models.max_new_tokens,
+            question_vector=vector,
         )
         written = await worker.generate(request)
         timings["generate"] = _ms_since(started)
@@ -169,6 +173,7 @@ class NodeAnswering:
             text=text,
             score=answer_score(evidence, written.token_logprob),
             token_logprob=written.token_logprob,
+            prompt_version=written.prompt_version,
             redactions=redactions,
             citations=citations,
             timings_ms=timings,

@@ -11,17 +11,28 @@ from typing import Self
 
 from frag.errors import FragError, RateLimitedError
 from frag.protocols import LanguageModel
-from frag.types import Generation, GenerationRequest
+from frag.types import Adaptation, Generation, GenerationRequest
 
 MAX_WAITING = 512
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    """`adaptation` is the one that was live when the request was admitted."""
+
     request: GenerationRequest
+    adaptation: Adaptation | None
     done: asyncio.Future[Generation]
     loop: asyncio.AbstractEventLoop
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True, eq=False)
+class _Check:
+    """Asks the thread that owns the model whether an adaptation fits it."""
+
+    adaptation: Adaptation
+    done: asyncio.Future[None]
 
 
 class InferenceWorker:
@@ -35,9 +46,30 @@ class InferenceWorker:
         self._load = load
         self._max_batch = max_batch
         self._gather_s = gather_s
-        self._waiting: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[_Job | _Check | None] = queue.Queue(MAX_WAITING)
+        self._held: _Job | None = None
+        self._live: Adaptation | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._loaded: asyncio.Future[None] | None = None
+
+    @property
+    def live(self) -> Adaptation | None:
+        """The adaptation that newly admitted requests are answered with."""
+        return self._live
+
+    async def go_live(self, adaptation: Adaptation | None) -> None:
+        """Answers requests from now on with `adaptation`; None for the model as it is.
+
+        Those under way keep the one that they were admitted with.
+
+        Raises:
+            ModelError: It does not fit the model; what was live stays live.
+        """
+        if adaptation is not None:
+            check = _Check(adaptation, asyncio.get_running_loop().create_future())
+            await asyncio.to_thread(self._waiting.put, check)
+            await check.done
+        self._live = adaptation
 
     async def __aenter__(self) -> Self:
         """Starts the thread and waits until the model is loaded. Raises what loading raised."""
@@ -69,7 +101,7 @@ class InferenceWorker:
             except queue.Empty:
                 return
             if job is not None:
-                job.loop.call_soon_threadsafe(job.done.cancel)
+                job.done.get_loop().call_soon_threadsafe(job.done.cancel)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Cancelling the call stops the row between two decoding steps.
@@ -79,7 +111,8 @@ class InferenceWorker:
             FragError: The model failed on this batch.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(request, loop.create_future(), loop)
+        adaptation = None if request.instruction else self._live
+        job = _Job(request, adaptation, loop.create_future(), loop)
         try:
             self._waiting.put_nowait(job)
         except queue.Full as error:
@@ -101,13 +134,14 @@ class InferenceWorker:
             loop.call_soon_threadsafe(_fail, loaded, error)
             return
         loop.call_soon_threadsafe(loaded.set_result, None)
-        while batch := self._next_batch():
+        while batch := self._next_batch(model):
             self._answer(model, batch)
 
-    def _next_batch(self) -> list[_Job]:
-        """Blocks until somebody asks. An empty list ends the worker."""
-        batch: list[_Job] = []
-        until = 0.0
+    def _next_batch(self, model: LanguageModel) -> list[_Job]:
+        """Blocks until somebody asks. All of a batch have one adaptation. An empty list ends the worker."""
+        batch: list[_Job] = [self._held] if self._held else []
+        self._held = None
+        until = time.monotonic() + self._gather_s
         while len(batch) < self._max_batch:
             try:
                 job = self._waiting.get(timeout=max(0.0, until - time.monotonic()) if batch else None)
@@ -117,8 +151,14 @@ class InferenceWorker:
                 if batch:
                     self._waiting.put(None)
                 break
+            if isinstance(job, _Check):
+                _check(model, job)
+                continue
             if job.cancelled.is_set():
                 continue
+            if batch and job.adaptation is not batch[0].adaptation:
+                self._held = job
+                break
             if not batch:
                 until = time.monotonic() + self._gather_s
             batch.append(job)
@@ -126,13 +166,32 @@ class InferenceWorker:
 
     def _answer(self, model: LanguageModel, batch: Sequence[_Job]) -> None:
         try:
-            written = model.generate([job.request for job in batch], lambda row: batch[row].cancelled.is_set())
+            written = model.generate(
+                [job.request for job in batch],
+                lambda row: batch[row].cancelled.is_set(),
+                batch[0].adaptation,
+            )
         except (FragError, RuntimeError, ValueError, MemoryError) as error:
             for job in batch:
                 job.loop.call_soon_threadsafe(_fail, job.done, error)
             return
         for job, generation in zip(batch, written, strict=True):
             job.loop.call_soon_threadsafe(_finish, job.done, generation)
+
+
+def _check(model: LanguageModel, check: _Check) -> None:
+    loop = check.done.get_loop()
+    try:
+        model.check(check.adaptation)
+    except (FragError, RuntimeError, ValueError, MemoryError) as error:
+        loop.call_soon_threadsafe(_fail, check.done, error)
+        return
+    loop.call_soon_threadsafe(_settle, check.done)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _finish(future: asyncio.Future[Generation], generation: Generation) -> None:

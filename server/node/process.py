@@ -190,6 +190,7 @@ def _reply(request_id: int, answer: NodeAnswer) -> Reply:
         withheld=answer.withheld,
         score=answer.score,
         token_logprob=min(0.0, answer.token_logprob),
+        prompt_version=answer.prompt_version,
         redactions=dict(answer.redactions),
         citations=tuple(WireCitation(c.document_alias, c.score) for c in answer.citations),
         timings_ms=dict(answer.timings_ms),

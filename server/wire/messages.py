@@ -20,6 +20,7 @@ NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
 Nonce = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
@@ -90,6 +91,7 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     withheld: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     score: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     token_logprob: Annotated[float, msgspec.Meta(le=0)] = 0.0
+    prompt_version: Version = ""
     redactions: dict[Name, Count] = {}
     citations: Annotated[tuple[WireCitation, ...], msgspec.Meta(max_length=100)] = ()
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from frag.errors import FragError
-from frag.types import Generation, GenerationRequest
+from frag.types import Adaptation, Generation, GenerationRequest
 from server.benchmark import BenchmarkError
 from server.benchmark.inference import InferencePlan, InferenceReport, measure_inference
 from server.node.inference import InferenceWorker
@@ -25,7 +25,10 @@ class ScriptedModel:
         self._writes_at_most = writes_at_most
 
     def generate(
-        self, requests: Sequence[GenerationRequest], is_cancelled: Callable[[int], bool] = lambda _row: False
+        self,
+        requests: Sequence[GenerationRequest],
+        is_cancelled: Callable[[int], bool] = lambda _row: False,
+        adaptation: Adaptation | None = None,
     ) -> list[Generation]:
         self.batch_sizes.append(len(requests))
         time.sleep(STEP_S * requests[0].max_new_tokens)

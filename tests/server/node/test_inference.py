@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from frag.errors import ModelError, RateLimitedError
-from frag.types import Generation, GenerationRequest
+from frag.types import Adaptation, Generation, GenerationRequest, Place
 from server.node.inference import InferenceWorker
 
 
@@ -22,11 +22,16 @@ class RecordingModel:
         self.open = threading.Event()
         self.open.set()
         self.stopped_rows: list[int] = []
+        self.versions: list[str] = []
 
     def generate(
-        self, requests: Sequence[GenerationRequest], is_cancelled: Callable[[int], bool] = lambda _row: False
+        self,
+        requests: Sequence[GenerationRequest],
+        is_cancelled: Callable[[int], bool] = lambda _row: False,
+        adaptation: Adaptation | None = None,
     ) -> list[Generation]:
         self.batches.append([request.question for request in requests])
+        self.versions.append(adaptation.version if adaptation else "")
         while not self.open.wait(0.01):
             self.stopped_rows = [row for row in range(len(requests)) if is_cancelled(row)]
         if requests[0].question == "crash":
@@ -35,6 +40,16 @@ class RecordingModel:
             Generation(text=f"re {request.question}", token_logprob=-0.1, num_prompt_tokens=1, num_new_tokens=1)
             for request in requests
         ]
+
+    def check(self, adaptation: Adaptation) -> None:
+        if adaptation.base_model != "this one":
+            raise ModelError("The prompt was trained for another base model.")
+
+
+def version(name: str, base_model: str = "this one") -> Adaptation:
+    return Adaptation(
+        method="template", settings={}, place=Place.AFTER, tensors={}, base_model=base_model, layout="", version=name
+    )
 
 
 def ask(question: str) -> GenerationRequest:
@@ -139,3 +154,38 @@ async def test_leaving_with_work_in_the_queue_cancels_it() -> None:
             await asyncio.sleep(0.001)
         threading.Timer(0.05, model.open.set).start()
     assert (await running).text == "re a"
+
+
+async def test_a_prompt_goes_live_between_two_answers_and_a_batch_holds_one_version() -> None:
+    model = RecordingModel()
+    async with InferenceWorker(lambda: model, max_batch=8, gather_s=0.0) as worker:
+        await worker.generate(ask("before"))
+        model.open.clear()
+        running = asyncio.create_task(worker.generate(ask("running")))
+        while len(model.batches) < 2:
+            await asyncio.sleep(0.001)
+        waiting = [asyncio.create_task(worker.generate(ask(f"old {n}"))) for n in range(2)]
+        await asyncio.sleep(0)
+        flip = asyncio.create_task(worker.go_live(version("v2")))
+        await asyncio.sleep(0.02)
+        model.open.set()
+        await flip
+        waiting.append(asyncio.create_task(worker.generate(ask("new"))))
+        await asyncio.gather(running, *waiting)
+    flat = {q: v for batch, v in zip(model.batches, model.versions, strict=True) for q in batch}
+    assert flat == {"before": "", "running": "", "old 0": "", "old 1": "", "new": "v2"}
+
+
+async def test_a_prompt_for_another_model_is_refused_and_the_last_good_one_stays() -> None:
+    model = RecordingModel()
+    async with InferenceWorker(lambda: model, max_batch=8, gather_s=0.0) as worker:
+        await worker.go_live(version("good"))
+        with pytest.raises(ModelError):
+            await worker.go_live(version("bad", "another"))
+        assert worker.live is not None
+        assert worker.live.version == "good"
+        await worker.generate(ask("?"))
+        await worker.generate(GenerationRequest(question="?", instruction="Merge these."))
+        await worker.go_live(None)
+        await worker.generate(ask("?"))
+    assert model.versions == ["good", "", ""]
