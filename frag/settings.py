@@ -51,6 +51,7 @@ class ModelSettings(_Strict):
     embedder: str = Field("all-minilm-l6-v2", description="turns questions and passages into vectors")
     ner: str = Field("en-core-web-sm", description="finds persons for redaction")
     threads: int = Field(2, ge=1, le=256, description="CPU threads of language model and embedder")
+    training_threads: int = Field(1, ge=1, le=256, description="CPU threads of the training process")
     max_batch: int = Field(16, ge=1, le=256, description="questions generated together at most")
     gather_ms: float = Field(4.0, ge=0, le=1000, description="how long a batch waits for company")
     max_new_tokens: int = Field(48, ge=1, le=1024, description="length limit of an answer in model tokens")
@@ -65,6 +66,7 @@ class PolicySettings(_Strict):
     verbatim_limit_tokens: int = Field(16, ge=3, le=1000, description="shortest copied word run that is cut")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
     questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")
+    training: bool = Field(default=True, description="whether jobs may train on this node's data sets")
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

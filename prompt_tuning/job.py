@@ -27,6 +27,9 @@ class RoundSettings(_Strict):
     nodes_per_round: int = Field(0, ge=0, description="sampled among those that have the data set; 0: all")
     min_replies: int = Field(1, ge=1, description="updates that a round needs, or it is repeated")
     deadline_s: float = Field(900.0, gt=0, le=86_400, description="after which late nodes are left out")
+    rejoin_s: float = Field(
+        30.0, ge=0, le=3600, description="how long an interrupted round waits for those that it had begun with"
+    )
 
 
 class ContextSettings(_Strict):
@@ -60,15 +63,6 @@ class EvaluationSettings(_Strict):
     max_new_tokens: int = Field(24, ge=1, le=512)
 
 
-class PublicSettings(_Strict):
-    """The public-data phase of Algorithm 2: the coordinator goes on alone while validation improves by the margin."""
-
-    file: Path | None = Field(None, description="examples that the coordinator may read")
-    margin: float = Field(0.01, ge=0, description="improvement of validation loss, in nats a token, to go on centrally")
-    steps: int = Field(20, ge=1, description="optimiser steps of one central phase")
-    max_phases: int = Field(5, ge=0)
-
-
 class JobSettings(_Strict):
     """`job.toml`."""
 
@@ -84,7 +78,6 @@ class JobSettings(_Strict):
     context: ContextSettings = ContextSettings()
     update: UpdateSettings = UpdateSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
-    public: PublicSettings = PublicSettings()
 
     @model_validator(mode="after")
     def _check(self) -> "JobSettings":

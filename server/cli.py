@@ -7,7 +7,7 @@ import typer
 
 import frag
 from frag.errors import FragError
-from server.commands import ask, bench, coordinator, demo, evaluate, models, node
+from server.commands import ask, bench, coordinator, dataset, demo, evaluate, models, node, prompts, simulate, train
 
 app = typer.Typer(
     name="frag",
@@ -19,8 +19,13 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(node.app, name="node")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")
+app.add_typer(train.app, name="jobs")
+app.add_typer(prompts.app, name="prompts")
+app.command(name="train")(train.train)
+app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
 app.command(name="demo")(demo.demo)
 

@@ -91,6 +91,32 @@ async def _measure_inference(plan: "InferencePlan", show: "OnProgress") -> "Infe
         return await measure_inference(worker, plan, show)
 
 
+@app.command()
+def rounds(
+    nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
+    virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,
+    width: Annotated[int, typer.Option(min=1, help="Columns of the prompt.")] = 576,
+    encoding: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    *,
+    json: Json = False,
+) -> None:
+    """Time a round's summation: updates as they travel, checked, summed and applied."""
+    import msgspec
+
+    from frag.errors import BadRequestError
+    from frag.quantization import Encoding
+    from server.benchmark.rounds import measure_rounds
+
+    if encoding not in set(Encoding):
+        raise BadRequestError(f"Unknown encoding {encoding!r}.", f"Use one of {', '.join(Encoding)}.")
+    report = measure_rounds(nodes, (virtual_tokens, width), Encoding(encoding))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+        return
+    typer.echo(f"{report.nodes:,} updates of {report.update_bytes:,} bytes summed in {report.sum_s:.3f} s")
+    typer.echo(f"peak memory {report.peak_rss_mib:.0f} MiB, of which the round {report.growth_mib:.1f} MiB")
+
+
 @contextlib.contextmanager
 def _progress(*, quiet: bool) -> "Iterator[OnProgress]":
     """A bar on standard error that shows what is under way and how far it is."""

@@ -11,14 +11,21 @@ from frag.protocols import Aggregator
 from frag.settings import CollectionSettings, CoordinatorSettings, PolicySettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
 from server.coordinator.auth import Gate
+from server.coordinator.blobs import Blobs
+from server.coordinator.bodies import MAX_BODY_BYTES
 from server.coordinator.database import open_database
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.links import Registry
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import QueryService
-from server.coordinator.routes import MAX_BODY_BYTES, routes
+from server.coordinator.routes import routes
 from server.coordinator.state import STATE, CoordinatorState
+from server.coordinator.training.exchange import Exchange
+from server.coordinator.training.jobs import JobService
+from server.coordinator.training.records import TrainingRecords
+from server.coordinator.training.routes import training_routes
+from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.problems import problems
 
@@ -28,6 +35,7 @@ def make_app(folder: CoordinatorFolder) -> web.Application:
     settings = folder.settings()
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
+    app.add_routes(training_routes)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app
@@ -43,6 +51,19 @@ async def _resources(
         writer = await stack.enter_async_context(LazyWriter(settings.models))
         await _open_public_corpus(stack, folder, settings, registry, writer)
         key, spki = folder.key(), accepted_spki(settings)
+        exchange = Exchange()
+        records, blobs = TrainingRecords(database), Blobs(folder.blobs)
+        versions = Versions(records, blobs, registry, exchange)
+        jobs = await stack.enter_async_context(
+            JobService(
+                records=records,
+                blobs=blobs,
+                registry=registry,
+                exchange=exchange,
+                versions=versions,
+                models=settings.models,
+            )
+        )
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,
@@ -58,6 +79,9 @@ async def _resources(
                 default_deadline_s=settings.default_deadline_s,
                 default_retrieval=RetrievalMode.DENSE,
             ),
+            jobs=jobs,
+            versions=versions,
+            exchange=exchange,
             log_key=folder.secret("log"),
         )
         yield

@@ -64,7 +64,7 @@ class Database:
         self._engine = engine
 
     @asynccontextmanager
-    async def _transaction(self, action: str = "", subject: str = "") -> AsyncIterator[AsyncSession]:
+    async def transaction(self, action: str = "", subject: str = "") -> AsyncIterator[AsyncSession]:
         """One transaction; with `action`, one that leaves an audit entry or nothing at all."""
         async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
@@ -73,21 +73,21 @@ class Database:
 
     async def check(self) -> None:
         """Raises SQLAlchemyError when the database does not answer."""
-        async with self._transaction() as session:
+        async with self.transaction() as session:
             await session.execute(select(NodeRow.node_id).limit(1))
 
     async def add_key(self, label: str, key_hash: bytes, scopes: frozenset[str]) -> None:
         """Raises ConflictError when `label` is taken."""
         row = KeyRow(label=label, key_hash=key_hash, scopes=" ".join(sorted(scopes)))
         try:
-            async with self._transaction("key_added", label) as session:
+            async with self.transaction("key_added", label) as session:
                 session.add(row)
         except IntegrityError as error:
             raise ConflictError(f"There is an API key {label!r} already.", "Choose another label.") from error
 
     async def revoke_key(self, label: str) -> None:
         """Raises NotFoundError when there is no such key in force."""
-        async with self._transaction("key_revoked", label) as session:
+        async with self.transaction("key_revoked", label) as session:
             found = await session.execute(
                 update(KeyRow)
                 .where(KeyRow.label == label, KeyRow.revoked_at.is_(None))
@@ -99,14 +99,14 @@ class Database:
 
     async def key(self, key_hash: bytes) -> tuple[str, frozenset[str]] | None:
         """Label and scopes of the key in force with this hash."""
-        async with self._transaction() as session:
+        async with self.transaction() as session:
             row = await session.get(KeyRow, key_hash)
         return None if row is None or row.revoked_at else (row.label, frozenset(row.scopes.split()))
 
     async def add_token(self, token_hash: bytes, node_id: str) -> datetime:
         """Returns when the token expires."""
         expires_at = datetime.now(UTC) + TOKEN_LIFETIME
-        async with self._transaction("token_made", node_id) as session:
+        async with self.transaction("token_made", node_id) as session:
             session.add(TokenRow(token_hash=token_hash, node_id=node_id, expires_at=expires_at))
         return expires_at
 
@@ -117,7 +117,7 @@ class Database:
             AuthenticationError: The token is unknown, used, expired, or was made for another node.
         """
         now = datetime.now(UTC)
-        async with self._transaction("node_enrolled", node_id) as session:
+        async with self.transaction("node_enrolled", node_id) as session:
             used = await session.execute(
                 update(TokenRow)
                 .where(
@@ -138,13 +138,13 @@ class Database:
 
     async def public_key(self, node_id: str) -> bytes | None:
         """Public key of an enrolled, unrevoked node."""
-        async with self._transaction() as session:
+        async with self.transaction() as session:
             row = await session.get(NodeRow, node_id)
         return None if row is None or row.revoked_at else row.public_key
 
     async def revoke_node(self, node_id: str) -> None:
         """Raises NotFoundError when there is no such node in force."""
-        async with self._transaction("node_revoked", node_id) as session:
+        async with self.transaction("node_revoked", node_id) as session:
             found = await session.execute(
                 update(NodeRow)
                 .where(NodeRow.node_id == node_id, NodeRow.revoked_at.is_(None))
@@ -156,7 +156,7 @@ class Database:
 
     async def node_ids(self) -> list[str]:
         """Ids of all nodes in force, sorted."""
-        async with self._transaction() as session:
+        async with self.transaction() as session:
             rows = await session.scalars(
                 select(NodeRow.node_id).where(NodeRow.revoked_at.is_(None)).order_by(NodeRow.node_id)
             )
@@ -164,7 +164,7 @@ class Database:
 
     async def audit_entries(self) -> Sequence[AuditRow]:
         """All entries, oldest first."""
-        async with self._transaction() as session:
+        async with self.transaction() as session:
             return (await session.scalars(select(AuditRow).order_by(AuditRow.entry_id))).all()
 
 

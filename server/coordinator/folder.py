@@ -30,6 +30,10 @@ class CoordinatorFolder:
     def public_index(self) -> Path:
         return self.folder / "public-index"
 
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
     def create(self, host: str, port: int) -> None:
         """Makes settings and keys. Raises ConflictError when there is a coordinator here already."""
         if self.settings_file.exists():

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from aiohttp import WSMsgType, web
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, Citation, NodeAnswer, RetrievalMode
 from server.wire.codec import decode_to_coordinator, encode
-from server.wire.messages import Ask, Cancel, Failed, Message, Ready, Reply
+from server.wire.messages import Ask, Cancel, Failed, Message, Progress, Promote, Promoted, Ready, Reply, Train, Trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ class WebSocketLink:
         self._socket = socket
         self._ready = ready
         self._request_ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[NodeAnswer]] = {}
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._progress: dict[int, Callable[[Progress], None]] = {}
         self._to_cancel: asyncio.Queue[int] = asyncio.Queue()
 
     @property
@@ -75,20 +77,40 @@ class WebSocketLink:
         return self._ready
 
     async def ask(self, question: Question) -> NodeAnswer:
+        reply = await self._request(lambda request_id: ask_message(request_id, question))
+        if not isinstance(reply, Reply) or reply.mode != question.answer_mode:
+            raise NodeFailedError("bad_reply")
+        return _node_answer(self._node_id, reply)
+
+    async def train(self, make: Callable[[int], Train], on_progress: Callable[[Progress], None]) -> Trained:
+        """One round of a job; `make` gets the request id. Raises NodeFailedError."""
+        reply = await self._request(make, on_progress)
+        if not isinstance(reply, Trained):
+            raise NodeFailedError("bad_reply")
+        return reply
+
+    async def promote(self, make: Callable[[int], Promote]) -> None:
+        """Makes a version live on the node. Raises NodeFailedError."""
+        if not isinstance(await self._request(make), Promoted):
+            raise NodeFailedError("bad_reply")
+
+    async def _request(
+        self, make: Callable[[int], Message], on_progress: Callable[[Progress], None] | None = None
+    ) -> Message:
         request_id = next(self._request_ids)
-        reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = reply
+        if on_progress is not None:
+            self._progress[request_id] = on_progress
         try:
-            await self._send(ask_message(request_id, question))
-            answer: NodeAnswer = await reply
+            await self._send(make(request_id))
+            return await reply
         except asyncio.CancelledError:
             self._to_cancel.put_nowait(request_id)
             raise
         finally:
             self._waiting.pop(request_id, None)
-        if answer.mode != question.answer_mode:
-            raise NodeFailedError("bad_reply")
-        return answer
+            self._progress.pop(request_id, None)
 
     async def _send(self, message: Message) -> None:
         try:
@@ -112,7 +134,11 @@ class WebSocketLink:
 
     def _receive(self, frame: bytes) -> None:
         message = decode_to_coordinator(frame)
-        if not isinstance(message, Reply | Failed):
+        if isinstance(message, Progress):
+            if on_progress := self._progress.get(message.request_id):
+                on_progress(message)
+            return
+        if not isinstance(message, Reply | Failed | Trained | Promoted):
             raise ProtocolError(f"A connected node sent a {type(message).__name__}.")
         waiting = self._waiting.get(message.request_id)
         if waiting is None or waiting.done():
@@ -120,7 +146,7 @@ class WebSocketLink:
         if isinstance(message, Failed):
             waiting.set_exception(NodeFailedError(message.code))
         else:
-            waiting.set_result(_node_answer(self._node_id, message))
+            waiting.set_result(message)
 
     async def _send_cancellations(self) -> None:
         while True:
@@ -191,6 +217,18 @@ class Registry:
     def known(self) -> list[str]:
         """Enrolled nodes and the public corpus, sorted."""
         return sorted(self.enrolled | self._links.keys())
+
+    def trainers(self, dataset: str) -> dict[str, WebSocketLink]:
+        """Connected nodes that declared a data set of this name."""
+        return {
+            node_id: link
+            for node_id, link in self._links.items()
+            if isinstance(link, WebSocketLink) and dataset in link.ready.datasets
+        }
+
+    def silos(self) -> list[WebSocketLink]:
+        """Connected nodes, without the coordinator's own corpus."""
+        return [link for link in self._links.values() if isinstance(link, WebSocketLink)]
 
     def num_connected(self) -> int:
         return len(self._links)

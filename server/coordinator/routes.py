@@ -2,28 +2,26 @@
 
 import asyncio
 import contextlib
-from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 import frag
-from frag.errors import BadRequestError, FragError, PayloadTooLargeError
+from frag.errors import FragError
+from server.coordinator.bodies import json_body, json_response
 from server.coordinator.enrollment import EnrollRequest, IdentityRequest
 from server.coordinator.query import QueryRequest, QueryResponse
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
 
-_B = TypeVar("_B")
 routes = web.RouteTableDef()
-MAX_BODY_BYTES = 256 * 1024
 
 
 @routes.get("/healthz")
 async def healthz(_request: web.Request) -> web.Response:
     """The process lives."""
-    return _json({"status": "ok", "version": frag.__version__})
+    return json_response({"status": "ok", "version": frag.__version__})
 
 
 @routes.get("/readyz")
@@ -38,7 +36,7 @@ async def readyz(request: web.Request) -> web.Response:
     connected = state.registry.num_connected()
     ready = database == "ok" and connected > 0
     body = {"status": "ready" if ready else "not_ready", "database": database, "nodes_connected": connected}
-    return _json(body, status=200 if ready else 503)
+    return json_response(body, status=200 if ready else 503)
 
 
 @routes.post("/v1/query")
@@ -46,12 +44,12 @@ async def query(request: web.Request) -> web.StreamResponse:
     """Answers one question; as server-sent events when the client accepts only those."""
     state = request.app[STATE]
     await state.gate.admit(request.headers.get("Authorization"), "query")
-    asked = await _body(request, QueryRequest)
+    asked = await json_body(request, QueryRequest)
     if "text/event-stream" in request.headers.get("Accept", ""):
         return await _stream(request, asked)
     answered = await state.query.answer(asked)
     state.log_query(asked, answered)
-    return _json(answered)
+    return json_response(answered)
 
 
 async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamResponse:
@@ -91,7 +89,7 @@ async def nodes(request: web.Request) -> web.Response:
     """Enrolled nodes, connected or not, with what they say they can do."""
     state = request.app[STATE]
     await state.gate.admit(request.headers.get("Authorization"), "query")
-    return _json({"nodes": [_node_view(state.registry.link(n), n) for n in state.registry.known()]})
+    return json_response({"nodes": [_node_view(state.registry.link(n), n) for n in state.registry.known()]})
 
 
 def _node_view(link: object, node_id: str) -> dict[str, object]:
@@ -103,6 +101,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
             "answer_modes": ready.answer_modes,
             "embedder": ready.embedder_fingerprint,
             "num_documents": ready.num_documents,
+            "datasets": ready.datasets,
         }
     return view
 
@@ -116,16 +115,16 @@ async def connect(request: web.Request) -> web.StreamResponse:
 @routes.post("/v1/identity")
 async def identity(request: web.Request) -> web.Response:
     """Proves the coordinator's key to a node that is about to show its token."""
-    asked = await _body(request, IdentityRequest)
-    return _json(request.app[STATE].enrollment.prove_identity(asked))
+    asked = await json_body(request, IdentityRequest)
+    return json_response(request.app[STATE].enrollment.prove_identity(asked))
 
 
 @routes.post("/v1/enroll")
 async def enroll(request: web.Request) -> web.Response:
     """Puts a node on the list in exchange for its one-time token."""
-    asked = await _body(request, EnrollRequest)
+    asked = await json_body(request, EnrollRequest)
     await request.app[STATE].enrollment.enroll(asked)
-    return _json({"node": asked.node_id}, status=201)
+    return json_response({"node": asked.node_id}, status=201)
 
 
 @routes.post("/v1/admin/tokens")
@@ -133,8 +132,8 @@ async def make_token(request: web.Request) -> web.Response:
     """Makes an enrollment token for the node named in the body."""
     state = request.app[STATE]
     await state.gate.admit(request.headers.get("Authorization"), "admin")
-    asked = await _body(request, TokenRequest)
-    return _json(await state.enrollment.make_token(asked.node, asked.url), status=201)
+    asked = await json_body(request, TokenRequest)
+    return json_response(await state.enrollment.make_token(asked.node, asked.url), status=201)
 
 
 @routes.delete("/v1/admin/nodes/{node}")
@@ -151,19 +150,3 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     node: str
     url: str
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
-
-
-async def _body(request: web.Request, kind: type[_B]) -> _B:
-    """The JSON body as `kind`. Raises BadRequestError naming the place, or PayloadTooLargeError."""
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except web.HTTPRequestEntityTooLarge as error:
-        raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.", "Send a shorter question.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(
-            f"The body does not fit: {error}.", "Mend the place that it names; README.md lists the fields."
-        ) from error

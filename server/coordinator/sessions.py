@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiohttp import WSMsgType, web
 
-from frag.errors import AuthenticationError, ProtocolError
+from frag.errors import AuthenticationError, FragError, ProtocolError
 from server.coordinator.links import WebSocketLink
 from server.coordinator.state import CoordinatorState
 from server.wire.codec import decode_to_coordinator
@@ -47,15 +47,26 @@ async def serve_node(request: web.Request, state: CoordinatorState) -> web.WebSo
         return socket
     await state.registry.attach(link)
     _log.info("node_connected", node=link.node_id)
+    telling = asyncio.create_task(_tell_what_is_live(link, state))
     try:
         await link.serve()
     except ProtocolError as error:
         _log.warning("node_broke_protocol", node=link.node_id, reason=str(error))
         await socket.close(code=1002)
     finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
         state.registry.detach(link)
         _log.info("node_disconnected", node=link.node_id)
     return socket
+
+
+async def _tell_what_is_live(link: WebSocketLink, state: CoordinatorState) -> None:
+    """A node that was away gets the version that was promoted meanwhile."""
+    try:
+        await state.versions.bring_up_to_date(link)
+    except FragError as error:
+        _log.warning("promotion_failed", node=link.node_id, reason=error.code)
 
 
 async def _introduce(socket: web.WebSocketResponse, state: CoordinatorState) -> WebSocketLink:

@@ -14,6 +14,9 @@ from server.coordinator.database import Database
 from server.coordinator.enrollment import Enrollment
 from server.coordinator.links import Registry
 from server.coordinator.query import QueryRequest, QueryResponse, QueryService
+from server.coordinator.training.exchange import Exchange
+from server.coordinator.training.jobs import JobService
+from server.coordinator.training.versions import Versions
 
 _log = structlog.get_logger()
 
@@ -30,6 +33,9 @@ class CoordinatorState:
     gate: Gate
     enrollment: Enrollment
     query: QueryService
+    jobs: JobService
+    versions: Versions
+    exchange: Exchange
     log_key: bytes = field(repr=False)
 
     def log_query(self, asked: QueryRequest, answered: QueryResponse) -> None:

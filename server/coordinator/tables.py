@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, LargeBinary, String, func
+from sqlalchemy import DateTime, Float, LargeBinary, String, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -54,3 +54,64 @@ class AuditRow(Base):
     action: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(128))
     entry_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class JobRow(Base):
+    """A training job. `state` is queued, running, done, failed or cancelled; `error` says why it failed."""
+
+    __tablename__ = "jobs"
+
+    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    settings: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    base_model: Mapped[str] = mapped_column(String(64), default="")
+    layout: Mapped[str] = mapped_column(String(64), default="")
+    embedder: Mapped[str] = mapped_column(String(128), default="")
+    error: Mapped[str] = mapped_column(String(300), default="")
+    roster: Mapped[str] = mapped_column(Text, default="")
+    """JSON: the round that was begun last, and its nodes."""
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class RoundRow(Base):
+    """A committed round: round 0 is the start. `state_sha256` names weights and optimiser state among the blobs."""
+
+    __tablename__ = "rounds"
+
+    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    round_num: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state_sha256: Mapped[str] = mapped_column(String(64))
+    contributors: Mapped[str] = mapped_column(Text)
+    """JSON: node → SHA-256 of its update."""
+    remarks: Mapped[str] = mapped_column(Text)
+    metrics: Mapped[str] = mapped_column(Text)
+    bytes_out: Mapped[int] = mapped_column()
+    bytes_in: Mapped[int] = mapped_column()
+    seconds: Mapped[float] = mapped_column(Float)
+
+
+class PromptRow(Base):
+    """A version that can go live: an adaptation among the blobs."""
+
+    __tablename__ = "prompts"
+
+    version: Mapped[str] = mapped_column(String(80), primary_key=True)
+    parent: Mapped[str] = mapped_column(String(80), default="")
+    job_id: Mapped[str] = mapped_column(String(64), default="")
+    method: Mapped[str] = mapped_column(String(16))
+    place: Mapped[str] = mapped_column(String(16))
+    base_model: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    num_bytes: Mapped[int] = mapped_column()
+    metrics: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class PromotionRow(Base):
+    """What went live, in order; the last is live. An empty version is the model as it is."""
+
+    __tablename__ = "promotions"
+
+    promotion_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    version: Mapped[str] = mapped_column(String(80))
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

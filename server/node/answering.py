@@ -14,7 +14,7 @@ from frag.privacy.pii import redact
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray, Redactor
 from frag.settings import ModelSettings, PolicySettings
-from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
@@ -62,6 +62,11 @@ class NodeAnswering:
         self._workers = workers
         self._alias_key = alias_key
 
+    @property
+    def worker(self) -> InferenceWorker | None:
+        """Who writes the answers; None on a node without a language model."""
+        return self._worker
+
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
         """Allowed modes, embedder fingerprint, number of documents."""
         return (
@@ -74,6 +79,24 @@ class NodeAnswering:
         """Brings each named collection up to date with its folder. Blocking."""
         for name, folder in folders.items():
             self._stores[name].ingest([folder], remove_missing=True)
+
+    def look_up(self, question: str, number: int) -> list[str]:
+        """Texts of the best passages over all collections, best first; for training on this node. Blocking."""
+        vector = self.embed([question])[0]
+        hits = [
+            hit
+            for store in self._stores.values()
+            for hit in store.search_vector(vector, question, number, RetrievalMode.DENSE)
+        ]
+        return [hit.text for hit in sorted(hits, key=lambda hit: -hit.score)[:number]]
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Unit vectors [texts, dimension]. Blocking."""
+        return self._embedder.embed(texts)
+
+    def snapshot(self) -> str:
+        """Names the state of every index, such as `documents@12`."""
+        return " ".join(f"{name}@{store.revision()}" for name, store in sorted(self._stores.items()))
 
     async def answer(self, ask: Ask) -> NodeAnswer:
         """A released answer, a retrieval-only reply, or the reason why nothing is released."""

@@ -25,8 +25,13 @@ from server.wire.messages import (
     Cancel,
     Failed,
     Message,
+    Progress,
+    Promote,
+    Promoted,
     Ready,
     Reply,
+    Train,
+    Trained,
     WireCitation,
 )
 
@@ -34,6 +39,7 @@ _log = structlog.get_logger()
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 5.0
 _STEADY_S = 10.0
+_PROGRESS_S = 1.0
 
 
 OnState = Callable[[Literal["connected", "disconnected"]], None]
@@ -46,6 +52,23 @@ class Answers(Protocol):
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
         """Allowed modes, embedder fingerprint, number of documents. May read the disk."""
+
+
+class Trains(Protocol):
+    """What does a round of training."""
+
+    def dataset_names(self) -> tuple[str, ...]: ...
+
+    async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
+
+
+class TakesPrompts(Protocol):
+    """What makes a prompt version live."""
+
+    @property
+    def version(self) -> str: ...
+
+    async def promote(self, request: Promote) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +103,22 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes.
+    `on_state` is told as the connection comes and goes. Without `trains` or `prompts` such requests are refused.
     """
 
-    def __init__(self, peer: Peer, answers: Answers, on_state: OnState = lambda _state: None) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        answers: Answers,
+        on_state: OnState = lambda _state: None,
+        *,
+        trains: Trains | None = None,
+        prompts: TakesPrompts | None = None,
+    ) -> None:
         self._peer = peer
         self._answers = answers
+        self._trains = trains
+        self._prompts = prompts
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
 
@@ -133,11 +166,14 @@ class NodeProcess:
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
+        datasets = await asyncio.to_thread(self._trains.dataset_names) if self._trains else ()
         ready = Ready(
             version=frag.__version__,
             answer_modes=modes,
             embedder_fingerprint=fingerprint,
             num_documents=num_documents,
+            datasets=datasets,
+            prompt_version=self._prompts.version if self._prompts else "",
         )
         await socket.send_bytes(encode(ready))
 
@@ -157,29 +193,59 @@ class NodeProcess:
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
                 task.cancel()
-        elif isinstance(message, Ask):
-            task = tasks.create_task(self._answer(message, socket))
+        elif isinstance(message, Ask | Train | Promote):
+            task = tasks.create_task(self._serve_request(message, socket))
             self._under_way[message.request_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
         else:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
-    async def _answer(self, ask: Ask, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _serve_request(self, request: Ask | Train | Promote, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
         try:
-            async with asyncio.timeout(ask.deadline_s):
-                message = _reply(ask.request_id, await self._answers.answer(ask))
+            message = await self._carry_out(request, socket)
         except TimeoutError:
-            message = Failed(request_id=ask.request_id, code="deadline_exceeded")
+            message = Failed(request_id=request.request_id, code="deadline_exceeded")
         except FragError as error:
-            _log.warning("answer_failed", code=error.code)
-            message = Failed(request_id=ask.request_id, code=error.code)
-        except Exception as error:  # noqa: BLE001 - a bug costs its own question, not the others on this connection
+            _log.warning("request_failed", kind=type(request).__name__, code=error.code)
+            message = Failed(request_id=request.request_id, code=error.code)
+        except Exception as error:  # noqa: BLE001 - a bug costs its own request, not the others on this connection
             # type only: the text of an error may quote a passage
-            _log.error("answer_failed", code="internal", error=type(error).__name__)
-            message = Failed(request_id=ask.request_id, code="internal")
+            _log.error("request_failed", kind=type(request).__name__, code="internal", error=type(error).__name__)
+            message = Failed(request_id=request.request_id, code="internal")
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(encode(message))
+
+    async def _carry_out(self, request: Ask | Train | Promote, socket: aiohttp.ClientWebSocketResponse) -> Message:
+        if isinstance(request, Ask):
+            async with asyncio.timeout(request.deadline_s):
+                return _reply(request.request_id, await self._answers.answer(request))
+        if isinstance(request, Train) and self._trains is not None:
+            return await self._train(self._trains, request, socket)
+        if isinstance(request, Promote) and self._prompts is not None:
+            await self._prompts.promote(request)
+            return Promoted(request_id=request.request_id)
+        return Failed(request_id=request.request_id, code="not_offered")
+
+    async def _train(self, trains: Trains, request: Train, socket: aiohttp.ClientWebSocketResponse) -> Trained:
+        """Trains, and tells of progress at most every _PROGRESS_S seconds."""
+        newest: list[Progress] = []
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(_PROGRESS_S)
+                if newest:
+                    with contextlib.suppress(ConnectionError, RuntimeError):
+                        await socket.send_bytes(encode(newest[-1]))
+                    newest.clear()
+
+        telling = asyncio.create_task(tell())
+        try:
+            return await trains.train(request, newest.append)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
 
 
 def _reply(request_id: int, answer: NodeAnswer) -> Reply:

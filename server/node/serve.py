@@ -12,9 +12,16 @@ from typing import Literal
 
 import structlog
 
+from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
-from server.node.process import NodeProcess
+from server.node.answering import NodeAnswering
+from server.node.datasets import Datasets
+from server.node.exchange import Exchange
+from server.node.live_prompt import LivePrompt
+from server.node.process import NodeProcess, Peer
 from server.node.state import NodeFolder, Status, write_status
+from server.node.training.desk import TrainingDesk
+from server.node.training.process import TrainingProcess
 
 _log = structlog.get_logger()
 
@@ -59,7 +66,33 @@ async def _serve(folder: NodeFolder) -> None:
             )
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
-        await run_until_signal(NodeProcess(peer, answering, show))
+        trains, prompts = await _open_training(stack, folder, settings, peer, answering)
+        await run_until_signal(NodeProcess(peer, answering, show, trains=trains, prompts=prompts))
+
+
+async def _open_training(
+    stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings, peer: Peer, answering: NodeAnswering
+) -> tuple[TrainingDesk | None, LivePrompt | None]:
+    """A node without a language model takes no part in training; the operator can also switch training off."""
+    if answering.worker is None:
+        return None, None
+    exchange = Exchange(url=peer.url, tls=peer.tls)
+    prompts = LivePrompt(folder.prompts, answering.worker, exchange, answering.describe()[1])
+    await prompts.restore()
+    if not settings.policy.training:
+        return None, prompts
+    folder.training.mkdir(parents=True, exist_ok=True)
+    models = settings.models
+    desk = TrainingDesk(
+        node_id=settings.node_id,
+        folder=folder.training,
+        datasets=Datasets(folder.datasets),
+        answering=answering,
+        exchange=exchange,
+        process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
+    )
+    stack.push_async_callback(desk.close)
+    return desk, prompts
 
 
 async def run_until_signal(process: NodeProcess) -> None:

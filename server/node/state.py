@@ -39,6 +39,14 @@ class NodeFolder:
         return self.folder / "datasets"
 
     @property
+    def training(self) -> Path:
+        return self.folder / "training"
+
+    @property
+    def prompts(self) -> Path:
+        return self.folder / "prompts"
+
+    @property
     def identity_key(self) -> Path:
         return self.folder / "identity.key"
 

@@ -1,12 +1,13 @@
 """Messages to msgpack frames and back. What does not fit is a ProtocolError, never a crash."""
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from frag.errors import ProtocolError
-from server.wire.messages import MAX_FRAME_BYTES, Message, Reply, ToCoordinator, ToNode
+from server.wire.messages import MAX_FRAME_BYTES, Message, Progress, Reply, ToCoordinator, ToNode, Trained
 
 _M = TypeVar("_M")
 _encoder = msgspec.msgpack.Encoder()
@@ -31,7 +32,12 @@ def decode_to_coordinator(frame: bytes) -> ToCoordinator:
     """Raises ProtocolError when `frame` is not a message that a coordinator may receive."""
     message = _decode(_to_coordinator, frame)
     if isinstance(message, Reply):
-        _require_finite(message)
+        citations = [citation.score for citation in message.citations]
+        _require_finite([message.score, message.token_logprob, *message.timings_ms.values(), *citations])
+    elif isinstance(message, Trained):
+        _require_finite(list(message.metrics.values()))
+    elif isinstance(message, Progress):
+        _require_finite([message.loss])
     return message
 
 
@@ -44,9 +50,7 @@ def _decode(decoder: msgspec.msgpack.Decoder[_M], frame: bytes) -> _M:
         raise ProtocolError(f"A frame of {len(frame)} bytes is not a known message: {error}.") from error
 
 
-def _require_finite(reply: Reply) -> None:
+def _require_finite(numbers: Sequence[float]) -> None:
     """Bounds let NaN through, since every comparison with it is false."""
-    numbers = [reply.score, reply.token_logprob, *reply.timings_ms.values()]
-    numbers += [citation.score for citation in reply.citations]
     if not all(map(math.isfinite, numbers)):
-        raise ProtocolError("A reply holds a number that is not finite.")
+        raise ProtocolError("A message holds a number that is not finite.")

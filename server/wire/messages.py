@@ -14,12 +14,16 @@ PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 1 << 20
 MAX_QUESTION_CHARS = 8_000
 MAX_ANSWER_CHARS = 32_000
+MAX_JOB_CHARS = 64_000
 
 Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
 NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
 Nonce = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Ticket = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+"""The right to fetch and bring for one request: 256 random bits, told to one node over its own connection."""
 Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
@@ -63,6 +67,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     answer_modes: Annotated[tuple[AnswerMode, ...], msgspec.Meta(max_length=8)]
     embedder_fingerprint: Annotated[str, msgspec.Meta(max_length=128)]
     num_documents: Count
+    datasets: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] = ()
+    prompt_version: Version = ""
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):
@@ -77,6 +83,29 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
     request_id: RequestId
+
+
+class Train(Message, frozen=True, kw_only=True, tag="train"):
+    """One round of a job. Weights are fetched, and the update brought, at the ticket's address."""
+
+    request_id: RequestId
+    job_id: Name
+    round_num: Count
+    job: Annotated[str, msgspec.Meta(max_length=MAX_JOB_CHARS)]
+    base_model: Digest
+    weights_sha256: Digest
+    ticket: Ticket
+    evaluate: bool
+    train: bool
+
+
+class Promote(Message, frozen=True, kw_only=True, tag="promote"):
+    """Answer with this version from now on; an empty one is the model as it is."""
+
+    request_id: RequestId
+    version: Version
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+    ticket: Ticket
 
 
 class WireCitation(msgspec.Struct, frozen=True, array_like=True):
@@ -104,5 +133,29 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     code: Name
 
 
-ToNode = Challenge | Welcome | Refused | Ask | Cancel
-ToCoordinator = Proof | Ready | Reply | Failed
+class Progress(Message, frozen=True, kw_only=True, tag="progress"):
+    """Steps of a `Train` request so far, and the loss of the last."""
+
+    request_id: RequestId
+    step: Count
+    num_steps: Count
+    loss: Annotated[float, msgspec.Meta(ge=-1e30, le=1e30)]
+
+
+class Trained(Message, frozen=True, kw_only=True, tag="trained"):
+    """A `Train` request is done; the update, if one was asked for, has been brought."""
+
+    request_id: RequestId
+    num_examples: Count
+    metrics: Annotated[dict[Name, float], msgspec.Meta(max_length=32)]
+    update_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
+    """The version of a `Promote` request is live."""
+
+    request_id: RequestId
+
+
+ToNode = Challenge | Welcome | Refused | Ask | Cancel | Train | Promote
+ToCoordinator = Proof | Ready | Reply | Failed | Progress | Trained | Promoted

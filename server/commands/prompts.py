@@ -1,0 +1,70 @@
+"""`frag prompts`: versions, which is live, promotion and the way back."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Trained prompts: versions, promotion, rollback.", no_args_is_help=True)
+
+Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")]
+Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
+Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_URL = "http://127.0.0.1:8470"
+
+
+@app.command("list")
+def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson = False) -> None:
+    """Show all versions; the live one is marked."""
+    from server.training_client import TrainingClient, print_prompts
+
+    found = asyncio.run(TrainingClient(url, key, tls_ca).get("/v1/prompts"))
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_prompts(found["prompts"])
+
+
+@app.command()
+def show(version: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Show one version as JSON."""
+    from server.training_client import TrainingClient
+
+    typer.echo(json.dumps(asyncio.run(TrainingClient(url, key, tls_ca).get(f"/v1/prompts/{version}")), indent=1))
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A version, or `none` for the model as it is.")],
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version live on every node. Exits 6 when a connected node did not take it."""
+    from server.training_client import TrainingClient
+
+    _told(asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/prompts/{version}/promote")), as_json=as_json)
+
+
+@app.command()
+def rollback(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson = False) -> None:
+    """Make live again what was live before."""
+    from server.training_client import TrainingClient
+
+    _told(asyncio.run(TrainingClient(url, key, tls_ca).post("/v1/prompts/rollback")), as_json=as_json)
+
+
+def _told(said: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(said))
+    else:
+        typer.echo(f"live: {said['live'] or 'the model as it is'}")
+        for node, outcome in said["nodes"].items():
+            typer.echo(f"  {node:24} {outcome}")
+    if any(outcome != "live" for outcome in said["nodes"].values()):
+        raise typer.Exit(6)

@@ -1,0 +1,52 @@
+"""`frag simulate`: a job without a network, for research and for trying out settings."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    job: Annotated[Path, typer.Argument(help="job.toml.")],
+    data: Annotated[Path, typer.Option(help="Examples: .jsonl, .csv, or SQuAD-format .json.")],
+    nodes: Annotated[int, typer.Option(min=1, help="Simulated nodes.")] = 6,
+    model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Where the trained adaptation goes, as safetensors.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Play a training job over simulated nodes in this process: the same code as the real one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from prompt_tuning.job import load_job
+    from server.simulating import simulate as play
+    from server.simulating import write_adaptation
+
+    settings = load_job(job)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=as_json, transient=True) as bars:
+        bar = bars.add_task("preparing", total=settings.rounds.number)
+        result = play(
+            settings,
+            data,
+            nodes,
+            model,
+            threads,
+            lambda done: bars.update(
+                bar, completed=done.state.round_num, description=f"loss {done.metrics.get('loss', 0.0):.3f}"
+            ),
+        )
+    if out is not None:
+        write_adaptation(result, out)
+    if as_json:
+        body = {"losses": result.losses, "num_examples": result.num_examples, "num_bytes": result.num_bytes}
+        typer.echo(json.dumps(body))
+        return
+    typer.echo(f"{result.num_examples} examples on {nodes} nodes, {result.num_bytes:,} trained bytes")
+    for number, loss in enumerate(result.losses, 1):
+        typer.echo(f"round {number:4}  loss {loss:.4f}")
+    if out is not None:
+        typer.echo(f"wrote {out}")

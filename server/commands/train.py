@@ -1,0 +1,106 @@
+"""`frag train`: a job over the running federation, followed live; and `frag jobs` to look after them."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look after training jobs.", no_args_is_help=True)
+
+Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")]
+Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
+Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_URL = "http://127.0.0.1:8470"
+
+
+def train(
+    job: Annotated[Path, typer.Argument(help="job.toml; README.md lists the fields.")],
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Queue the job and return.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the result live at the end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train over the federation. Interrupting this command does not stop the job; `frag jobs cancel` does."""
+    from prompt_tuning.job import load_job
+    from server.training_client import TrainingClient, follow
+
+    settings = load_job(job)
+    client = TrainingClient(url, key, tls_ca)
+    created = asyncio.run(client.post("/v1/jobs", settings.model_dump(mode="json")))
+    if detach:
+        typer.echo(json.dumps(created) if as_json else f"queued {created['job_id']}")
+        return
+    _finish(
+        asyncio.run(follow(client, created["job_id"], quiet=as_json)), client, plot, promote=promote, as_json=as_json
+    )
+
+
+@app.command()
+def follow(
+    job_id: Annotated[str, typer.Argument()],
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show a running job live until it ends, or the result of one that has."""
+    from server.training_client import TrainingClient
+    from server.training_client import follow as follow_job
+
+    client = TrainingClient(url, key, tls_ca)
+    _finish(asyncio.run(follow_job(client, job_id, quiet=as_json)), client, plot, promote=False, as_json=as_json)
+
+
+def _finish(result: "dict[str, object]", client: object, plot: Path | None, *, promote: bool, as_json: bool) -> None:
+    from server.training_client import TrainingClient, plot_rounds, print_job
+
+    if plot is not None:
+        plot_rounds(result, plot)
+    versions = result["versions"]
+    if promote and result["state"] == "done" and isinstance(versions, list) and isinstance(client, TrainingClient):
+        result["promoted"] = asyncio.run(client.post(f"/v1/prompts/{versions[-1]}/promote"))
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        print_job(result)
+    if result["state"] != "done":
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson = False) -> None:
+    """Show all jobs."""
+    from server.training_client import TrainingClient, print_jobs
+
+    found = asyncio.run(TrainingClient(url, key, tls_ca).get("/v1/jobs"))
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_jobs(found["jobs"])
+
+
+@app.command()
+def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Stop a job at once; its committed rounds stay."""
+    from server.training_client import TrainingClient
+
+    asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/jobs/{job_id}/cancel"))
+    typer.echo(f"cancelled {job_id}")
+
+
+@app.command()
+def resume(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Go on with a cancelled or failed job after its last committed round."""
+    from server.training_client import TrainingClient
+
+    asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/jobs/{job_id}/resume"))
+    typer.echo(f"queued {job_id}")

@@ -1,0 +1,236 @@
+"""Training jobs: one runs at a time, in the order in which they were asked for; a restart goes on where it was."""
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from frag.errors import ConflictError, FragError
+from frag.quantization import decode
+from frag.settings import ModelSettings
+from frag.types import Adaptation
+from prompt_tuning.job import JobSettings
+from prompt_tuning.strategies import ServerState, make_strategy
+from server.coordinator.blobs import Blobs
+from server.coordinator.links import Registry
+from server.coordinator.tables import JobRow
+from server.coordinator.training.exchange import Exchange
+from server.coordinator.training.records import ENDED, RoundRecord, TrainingRecords
+from server.coordinator.training.rounds import JobRun
+from server.coordinator.training.start import JobStart, StartInfo, make_start
+from server.coordinator.training.versions import Versions
+
+_log = structlog.get_logger()
+_MAX_EVENTS = 2000
+
+Event = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Events of one job since this process began, and who listens."""
+
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_MAX_EVENTS))
+    listeners: set[asyncio.Queue[Event]] = field(default_factory=set)
+
+
+class JobService:
+    """Owns the task that runs jobs. Use as an async context manager."""
+
+    def __init__(
+        self,
+        *,
+        records: TrainingRecords,
+        blobs: Blobs,
+        registry: Registry,
+        exchange: Exchange,
+        versions: Versions,
+        models: ModelSettings,
+    ) -> None:
+        self._records = records
+        self._blobs = blobs
+        self._registry = registry
+        self._exchange = exchange
+        self._versions = versions
+        self._models = models
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._streams: dict[str, _Stream] = {}
+        self._current: tuple[str, asyncio.Task[None]] | None = None
+        self._worker: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        for row in await self._records.jobs():
+            if row.state not in ENDED:
+                self._queue.put_nowait(row.job_id)
+        self._worker = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+
+    async def create(self, job: JobSettings) -> str:
+        """Queues a job and returns its id; durable when it returns."""
+        job_id = f"{job.name[:55].replace('_', '-')}-{secrets.token_hex(4)}"
+        await self._records.add_job(job_id, job.model_dump_json())
+        self._queue.put_nowait(job_id)
+        return job_id
+
+    async def cancel(self, job_id: str) -> None:
+        """Stops a job at once. Committed rounds stay. Raises NotFoundError, or ConflictError when it has ended."""
+        row = await self._records.job(job_id)
+        if row.state in ENDED:
+            raise ConflictError(f"The job {job_id} is {row.state} already.")
+        await self._records.set_state(job_id, "cancelled")
+        if self._current is not None and self._current[0] == job_id:
+            self._current[1].cancel()
+        self._emit(job_id, "cancelled", {})
+
+    async def resume(self, job_id: str) -> None:
+        """Queues a cancelled or failed job again. Raises NotFoundError, or ConflictError when it has not ended so."""
+        row = await self._records.job(job_id)
+        if row.state not in {"cancelled", "failed"}:
+            raise ConflictError(f"The job {job_id} is {row.state}.", "Only cancelled and failed jobs are resumed.")
+        await self._records.set_state(job_id, "queued")
+        self._queue.put_nowait(job_id)
+
+    async def view(self, job_id: str) -> dict[str, Any]:
+        """State, rounds and metrics of a job as JSON types. Raises NotFoundError."""
+        row = await self._records.job(job_id)
+        rounds = [record.view() for record in await self._records.rounds(job_id) if record.round_num]
+        prompts = [row.version for row in await self._records.prompts() if row.job_id == job_id]
+        return {**_job_view(row), "rounds": rounds, "versions": prompts}
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """All jobs, oldest first, without their rounds."""
+        return [_job_view(row) for row in await self._records.jobs()]
+
+    async def events(self, job_id: str) -> AsyncIterator[Event]:
+        """What happens to a job, from the start of this process on, until it ends. Raises NotFoundError."""
+        ended = (await self._records.job(job_id)).state in ENDED
+        stream = self._streams.setdefault(job_id, _Stream())
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        for event in stream.events:
+            queue.put_nowait(event)
+        if ended:
+            queue.put_nowait(("end", {}))
+        stream.listeners.add(queue)
+        try:
+            while True:
+                event = await queue.get()
+                if event[0] == "end":
+                    return
+                yield event
+                if event[0] in ENDED:
+                    return
+        finally:
+            stream.listeners.discard(queue)
+
+    def _emit(self, job_id: str, name: str, content: Mapping[str, Any]) -> None:
+        stream = self._streams.setdefault(job_id, _Stream())
+        stream.events.append((name, content))
+        for queue in stream.listeners:
+            queue.put_nowait((name, content))
+
+    async def _work(self) -> None:
+        while True:
+            job_id = await self._queue.get()
+            if (await self._records.job(job_id)).state in ENDED:
+                continue
+            task = asyncio.create_task(self._run(job_id))
+            self._current = (job_id, task)
+            try:
+                await asyncio.wait([task])
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                self._current = None
+
+    async def _run(self, job_id: str) -> None:
+        """One job to its end; what goes wrong is its state, never the service's."""
+        try:
+            await self._records.set_state(job_id, "running")
+            version = await self._train(job_id)
+            await self._records.set_state(job_id, "done")
+            self._emit(job_id, "done", {"version": version})
+        except FragError as error:
+            await self._records.set_state(job_id, "failed", error.what)
+            self._emit(job_id, "failed", {"code": error.code, "detail": error.what})
+        except Exception as error:  # noqa: BLE001 - a bug fails its job, not the jobs behind it
+            _log.error("job_failed", job=job_id, error=type(error).__name__)
+            await self._records.set_state(job_id, "failed", type(error).__name__)
+            self._emit(job_id, "failed", {"code": "internal", "detail": type(error).__name__})
+
+    async def _train(self, job_id: str) -> str:
+        row = await self._records.job(job_id)
+        job = JobSettings.model_validate_json(row.settings)
+        info = await self._begun(job_id, job, row)
+        run = JobRun(
+            job_id=job_id,
+            job=job,
+            base_model=info.base_model,
+            registry=self._registry,
+            exchange=self._exchange,
+            records=self._records,
+            blobs=self._blobs,
+            emit=lambda name, content: self._emit(job_id, name, content),
+        )
+        state, metrics = await run.run()
+        return await self._publish(job_id, job, info, state, metrics)
+
+    async def _begun(self, job_id: str, job: JobSettings, row: JobRow) -> StartInfo:
+        """Fingerprints that the job is for; makes and commits its first weights when there are none."""
+        if row.base_model:
+            return StartInfo(base_model=row.base_model, layout=row.layout, embedder=row.embedder)
+        self._emit(job_id, "starting", {})
+        start: JobStart = await make_start(job, self._models)
+        state = make_strategy(job.strategy).init(await asyncio.to_thread(_own, start.weights))
+        digest = await asyncio.to_thread(self._blobs.put, state.to_bytes())
+        await self._records.begin(job_id, start.info, RoundRecord(round_num=0, state_sha256=digest))
+        return start.info
+
+    async def _publish(
+        self, job_id: str, job: JobSettings, info: StartInfo, state: ServerState, metrics: Mapping[str, float]
+    ) -> str:
+        settings = job.method.model_dump(mode="json", exclude={"kind", "place"})
+        adaptation = Adaptation(
+            method=job.method.kind,
+            settings=settings,
+            place=job.method.place,
+            tensors=state.weights,
+            template=job.template,
+            base_model=info.base_model,
+            layout=info.layout,
+            embedder=info.embedder,
+        )
+        return await self._versions.add(adaptation, version=job_id, job_id=job_id, metrics=metrics)
+
+
+def _own(content: bytes) -> "dict[str, Any]":
+    """Weights from our own process, whose names and shapes define the job."""
+    from safetensors.numpy import load
+
+    loaded: dict[str, Any] = load(content)
+    return dict(decode(content, loaded))
+
+
+def _job_view(row: JobRow) -> dict[str, Any]:
+    job = JobSettings.model_validate_json(row.settings)
+    return {
+        "job_id": row.job_id,
+        "state": row.state,
+        "error": row.error,
+        "num_rounds": job.rounds.number,
+        "created_at": row.created_at.isoformat(),
+        "job": job.model_dump(mode="json"),
+    }

@@ -1,0 +1,121 @@
+"""HTTP handlers of training: jobs, prompt versions, and the exchange of weights with nodes."""
+
+import msgspec
+from aiohttp import web
+from pydantic import ValidationError
+
+from frag.errors import BadRequestError
+from prompt_tuning.job import JobSettings, places_of
+from server.coordinator.bodies import json_body, json_response
+from server.coordinator.state import STATE
+from server.coordinator.training import exchange
+
+training_routes = web.RouteTableDef()
+
+
+async def _admit(request: web.Request, scope: str) -> None:
+    await request.app[STATE].gate.admit(request.headers.get("Authorization"), scope)
+
+
+@training_routes.post("/v1/jobs")
+async def create_job(request: web.Request) -> web.Response:
+    """Queues a training job. The body is a job as in `job.toml`."""
+    await _admit(request, "train")
+    body = await json_body(request, dict)
+    try:
+        job = JobSettings.model_validate(body)
+    except ValidationError as error:
+        raise BadRequestError(f"The job does not fit: {places_of(error)}.", "Mend these values.") from error
+    job_id = await request.app[STATE].jobs.create(job)
+    return json_response({"job_id": job_id, "state": "queued"}, status=201)
+
+
+@training_routes.get("/v1/jobs")
+async def list_jobs(request: web.Request) -> web.Response:
+    """All jobs, oldest first."""
+    await _admit(request, "train")
+    return json_response({"jobs": await request.app[STATE].jobs.listed()})
+
+
+@training_routes.get("/v1/jobs/{job}")
+async def show_job(request: web.Request) -> web.Response:
+    """State, rounds and metrics of one job."""
+    await _admit(request, "train")
+    return json_response(await request.app[STATE].jobs.view(request.match_info["job"]))
+
+
+@training_routes.get("/v1/jobs/{job}/events")
+async def follow_job(request: web.Request) -> web.StreamResponse:
+    """What happens to a job, as server-sent events, until it ends."""
+    await _admit(request, "train")
+    jobs, job_id = request.app[STATE].jobs, request.match_info["job"]
+    await jobs.view(job_id)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    await response.prepare(request)
+    try:
+        async for name, content in jobs.events(job_id):
+            await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(content)))
+        await response.write_eof()
+    except ConnectionError:
+        pass  # the listener left
+    return response
+
+
+@training_routes.post("/v1/jobs/{job}/cancel")
+async def cancel_job(request: web.Request) -> web.Response:
+    """Stops a job at once; committed rounds stay."""
+    await _admit(request, "train")
+    await request.app[STATE].jobs.cancel(request.match_info["job"])
+    return web.Response(status=204)
+
+
+@training_routes.post("/v1/jobs/{job}/resume")
+async def resume_job(request: web.Request) -> web.Response:
+    """Goes on with a cancelled or failed job after its last committed round."""
+    await _admit(request, "train")
+    await request.app[STATE].jobs.resume(request.match_info["job"])
+    return web.Response(status=204)
+
+
+@training_routes.get("/v1/prompts")
+async def list_prompts(request: web.Request) -> web.Response:
+    """All prompt versions, and which is live."""
+    await _admit(request, "query")
+    versions = request.app[STATE].versions
+    return json_response({"live": await versions.live(), "prompts": await versions.listed()})
+
+
+@training_routes.get("/v1/prompts/{version}")
+async def show_prompt(request: web.Request) -> web.Response:
+    """One version."""
+    await _admit(request, "query")
+    return json_response(await request.app[STATE].versions.shown(request.match_info["version"]))
+
+
+@training_routes.post("/v1/prompts/{version}/promote")
+async def promote(request: web.Request) -> web.Response:
+    """Makes a version live on every node; `none` is the model as it is."""
+    await _admit(request, "train")
+    named = request.match_info["version"]
+    version = "" if named == "none" else named
+    return json_response({"live": version, "nodes": await request.app[STATE].versions.promote(version)})
+
+
+@training_routes.post("/v1/prompts/rollback")
+async def rollback(request: web.Request) -> web.Response:
+    """Makes live again what was live before."""
+    await _admit(request, "train")
+    version, nodes = await request.app[STATE].versions.rollback()
+    return json_response({"live": version, "nodes": nodes})
+
+
+@training_routes.get("/v1/training/{ticket}")
+async def fetch(request: web.Request) -> web.StreamResponse:
+    """Weights or a version for the node that holds the ticket."""
+    return await exchange.fetch(request, request.app[STATE].exchange)
+
+
+@training_routes.put("/v1/training/{ticket}")
+async def bring(request: web.Request) -> web.Response:
+    """The update of the node that holds the ticket."""
+    return await exchange.bring(request, request.app[STATE].exchange)

@@ -1,0 +1,151 @@
+"""The registry of prompt versions: what training made and what was written by hand, which is live, and making it so."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from frag.errors import ConflictError
+from frag.types import Adaptation
+from prompt_tuning.adaptation_file import save_adaptation
+from server.coordinator.blobs import Blobs
+from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
+from server.coordinator.tables import PromptRow
+from server.coordinator.training.exchange import Exchange
+from server.coordinator.training.records import TrainingRecords
+from server.wire.messages import Promote
+
+_log = structlog.get_logger()
+_FLIP_LIMIT_S = 60.0
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry as the API shows it."""
+
+    version: str
+    parent: str
+    job_id: str
+    method: str
+    place: str
+    base_model: str
+    sha256: str
+    num_bytes: int
+    metrics: dict[str, float]
+    created_at: str
+    live: bool
+
+
+class Versions:
+    """Promotion is durable before any node hears of it; nodes that are away get it when they come back."""
+
+    def __init__(self, records: TrainingRecords, blobs: Blobs, registry: Registry, exchange: Exchange) -> None:
+        self._records = records
+        self._blobs = blobs
+        self._registry = registry
+        self._exchange = exchange
+
+    async def add(
+        self, adaptation: Adaptation, *, version: str, job_id: str = "", metrics: Mapping[str, float] | None = None
+    ) -> str:
+        """Keeps an adaptation as `version`, which is returned; a version that exists stays as it is."""
+        content = await asyncio.to_thread(save_adaptation, adaptation)
+        digest = await asyncio.to_thread(self._blobs.put, content)
+        promoted = await self._records.promotions()
+        await self._records.add_prompt(
+            PromptRow(
+                version=version,
+                parent=promoted[-1] if promoted else "",
+                job_id=job_id,
+                method=adaptation.method,
+                place=adaptation.place.value,
+                base_model=adaptation.base_model,
+                sha256=digest,
+                num_bytes=adaptation.num_bytes,
+                metrics=json.dumps(dict(metrics or {})),
+            )
+        )
+        return version
+
+    async def listed(self) -> list[Version]:
+        """All versions, oldest first."""
+        live = await self.live()
+        return [_view(row, live) for row in await self._records.prompts()]
+
+    async def shown(self, version: str) -> Version:
+        """Raises NotFoundError."""
+        return _view(await self._records.prompt(version), await self.live())
+
+    async def live(self) -> str:
+        """The version that is live; empty for the model as it is."""
+        promoted = await self._records.promotions()
+        return promoted[-1] if promoted else ""
+
+    async def promote(self, version: str) -> dict[str, str]:
+        """Makes a version live, or with an empty one the model as it is. Returns what each connected node said.
+
+        Raises:
+            NotFoundError: There is no such version, or its content is damaged; nothing changes.
+        """
+        content = await self._content(version)
+        await self._records.promote(version)
+        links = self._registry.silos()
+        said = await asyncio.gather(*(self._tell(link, version, content) for link in links))
+        return {link.node_id: outcome for link, outcome in zip(links, said, strict=True)}
+
+    async def rollback(self) -> tuple[str, dict[str, str]]:
+        """Promotes what was live before. Raises ConflictError when nothing was."""
+        promoted = await self._records.promotions()
+        if not promoted:
+            raise ConflictError("Nothing was ever promoted.", "There is nothing to go back to.")
+        before = [version for version in promoted if version != promoted[-1]]
+        version = before[-1] if before else ""
+        return version, await self.promote(version)
+
+    async def bring_up_to_date(self, link: WebSocketLink) -> None:
+        """Tells a node that has just connected what is live, unless it has it."""
+        live = await self.live()
+        if link.ready.prompt_version != live:
+            await self._tell(link, live, await self._content(live))
+
+    async def _content(self, version: str) -> bytes:
+        if not version:
+            return b""
+        row = await self._records.prompt(version)
+        return await asyncio.to_thread(self._blobs.get, row.sha256)
+
+    async def _tell(self, link: WebSocketLink, version: str, content: bytes) -> str:
+        ticket = self._exchange.issue(content)
+        digest = hashlib.sha256(content).hexdigest() if version else ""
+        try:
+            async with asyncio.timeout(_FLIP_LIMIT_S):
+                await link.promote(
+                    lambda request_id: Promote(
+                        request_id=request_id, version=version, sha256=digest, ticket=ticket.code
+                    )
+                )
+        except (NodeFailedError, TimeoutError) as error:
+            reason = error.what if isinstance(error, NodeFailedError) else "deadline_exceeded"
+            _log.warning("promotion_failed", node=link.node_id, version=version, reason=reason)
+            return reason
+        finally:
+            self._exchange.withdraw(ticket)
+        return "live"
+
+
+def _view(row: PromptRow, live: str) -> Version:
+    return Version(
+        version=row.version,
+        parent=row.parent,
+        job_id=row.job_id,
+        method=row.method,
+        place=row.place,
+        base_model=row.base_model,
+        sha256=row.sha256,
+        num_bytes=row.num_bytes,
+        metrics=json.loads(row.metrics),
+        created_at=row.created_at.isoformat(),
+        live=row.version == live,
+    )

@@ -1,0 +1,86 @@
+"""The prompt version that this node answers with: fetched, checked, flipped, and kept for the next start."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from frag.durable import write_private
+from frag.errors import FragError, ModelError
+from frag.types import Adaptation
+from prompt_tuning.adaptation_file import load_adaptation
+from server.node.exchange import Exchange
+from server.node.inference import InferenceWorker
+from server.wire.messages import Promote
+
+_log = structlog.get_logger()
+
+
+class _Live(msgspec.Struct, frozen=True):
+    version: str
+    sha256: str
+
+
+class LivePrompt:
+    """Keeps versions in `folder`; the last that was live and good comes back after a restart.
+
+    Args:
+        folder: Of this node's versions.
+        worker: Whose answers they change.
+        exchange: Where they are fetched.
+        embedder: Fingerprint of the node's embedder, which generators were trained with.
+    """
+
+    def __init__(self, folder: Path, worker: InferenceWorker, exchange: Exchange, embedder: str) -> None:
+        self._folder = folder
+        self._worker = worker
+        self._exchange = exchange
+        self._embedder = embedder
+        self.version = ""
+
+    async def restore(self) -> None:
+        """Makes the last good version live again. One that fits no more is left out, with a line in the log."""
+        try:
+            live = msgspec.json.decode(await asyncio.to_thread(self._pointer.read_bytes), type=_Live)
+            await self._flip(live.version, live.sha256)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError, FragError) as error:
+            _log.warning("prompt_not_restored", reason=getattr(error, "code", type(error).__name__))
+
+    async def promote(self, request: Promote) -> None:
+        """Fetches what is not here yet, then flips between two answers.
+
+        Raises:
+            ModelError: The version does not fit this node; what was live stays live.
+            ProtocolError: It could not be fetched.
+        """
+        if request.version and not await asyncio.to_thread(self._file(request.sha256).is_file):
+            await self._exchange.fetch(request.ticket, request.sha256, self._file(request.sha256))
+        await self._flip(request.version, request.sha256)
+        pointer = msgspec.json.encode(_Live(request.version, request.sha256))
+        await asyncio.to_thread(write_private, self._pointer, pointer)
+        _log.info("prompt_live", version=request.version or "none")
+
+    async def _flip(self, version: str, sha256: str) -> None:
+        adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
+        await self._worker.go_live(adaptation)
+        self.version = version
+
+    def _read(self, version: str, sha256: str) -> Adaptation:
+        content = self._file(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ModelError(f"The prompt {version} is damaged on this node.", "Promote it again.")
+        adaptation = load_adaptation(content, version)
+        if adaptation.embedder and adaptation.embedder != self._embedder:
+            raise ModelError("The prompt was trained with another embedder.", "Train one for this embedder.")
+        return adaptation
+
+    def _file(self, sha256: str) -> Path:
+        return self._folder / f"{sha256}.safetensors"
+
+    @property
+    def _pointer(self) -> Path:
+        return self._folder / "live.json"

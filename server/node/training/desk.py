@@ -1,0 +1,151 @@
+"""Takes training requests: fetches weights, has them trained, keeps the update, brings it to the coordinator.
+
+A repeated request (job, round, base weights) is answered with the update that was stored: after a crash of either side
+the round goes on with the same bits, and a node never says two things in one round.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import structlog
+
+from frag.durable import write_private
+from prompt_tuning.dataset import Example, split
+from prompt_tuning.job import JobSettings
+from server.node.answering import NodeAnswering
+from server.node.datasets import Datasets
+from server.node.exchange import Exchange
+from server.node.training.contexts import join_passages
+from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample
+from server.node.training.process import TrainingProcess
+from server.wire.messages import Progress, Train, Trained
+
+_log = structlog.get_logger()
+Send = Callable[[Progress], None]
+
+
+class TrainingDesk:
+    """One training request at a time; the process ends with the desk."""
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        folder: Path,
+        datasets: Datasets,
+        answering: NodeAnswering,
+        exchange: Exchange,
+        process: TrainingProcess,
+    ) -> None:
+        self._node_id = node_id
+        self._folder = folder.resolve()
+        self._datasets = datasets
+        self._answering = answering
+        self._exchange = exchange
+        self._process = process
+
+    def dataset_names(self) -> tuple[str, ...]:
+        """What jobs can ask for. Reads the disk."""
+        return tuple(info.name for info in self._datasets.listed())
+
+    async def train(self, request: Train, on_progress: Send) -> Trained:
+        """One round. Raises FragError; cancelling stops the training process."""
+        job_folder = self._folder / request.job_id
+        name = f"{request.round_num}-{request.weights_sha256[:16]}"
+        update, done_file = job_folder / f"update-{name}", job_folder / f"done-{name}.json"
+        done = _stored(done_file, update) if request.train else None
+        if done is None:
+            done = await self._work(request, job_folder, update, on_progress)
+            await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
+        digest = ""
+        if request.train:
+            content = await asyncio.to_thread(update.read_bytes)
+            digest = hashlib.sha256(content).hexdigest()
+            await self._exchange.bring(request.ticket, content)
+        return Trained(
+            request_id=request.request_id,
+            num_examples=done.num_examples,
+            metrics=done.metrics,
+            update_sha256=digest,
+        )
+
+    async def _work(self, request: Train, job_folder: Path, update: Path, on_progress: Send) -> Done:
+        weights = job_folder / f"weights-{request.weights_sha256[:16]}"
+        await asyncio.to_thread(self._set_up, request, job_folder)
+        if not await asyncio.to_thread(weights.is_file):
+            await self._exchange.fetch(request.ticket, request.weights_sha256, weights)
+        order = Order(
+            job_folder=str(job_folder),
+            node_id=self._node_id,
+            round_num=request.round_num,
+            base_model=request.base_model,
+            weights=str(weights),
+            update=str(update),
+            evaluate=request.evaluate,
+            train=request.train,
+        )
+
+        def on_step(step: Step) -> None:
+            on_progress(
+                Progress(request_id=request.request_id, step=step.step, num_steps=step.num_steps, loss=step.loss)
+            )
+
+        done = await self._process.carry_out(order, on_step)
+        _log.info("round_trained", job=request.job_id, round=request.round_num, num_examples=done.num_examples)
+        await asyncio.to_thread(_sweep, job_folder, weights)
+        return done
+
+    def _set_up(self, request: Train, job_folder: Path) -> None:
+        """Joins examples with passages once a job, so that all its rounds train on the same."""
+        target = job_folder / "examples.msgpack"
+        if target.is_file() and (job_folder / "job.json").is_file():
+            return
+        job = JobSettings.model_validate_json(request.job)
+        parts = split(self._datasets.load(job.dataset))
+        look_up = self._answering.look_up
+        stored = JobExamples(
+            train=self._stored(job, join_passages(parts.train, job, look_up)),
+            held_out=self._stored(job, join_passages(parts.held_out or parts.validation, job, look_up)),
+            snapshot=self._answering.snapshot(),
+        )
+        write_private(job_folder / "job.json", request.job.encode())
+        write_private(target, msgspec.msgpack.encode(stored))
+
+    def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
+        vectors: Sequence[bytes] = [b""] * len(examples)
+        if job.method.kind == "generator" and examples:
+            found = self._answering.embed([example.question for example in examples])
+            vectors = [row.astype("<f4").tobytes() for row in np.asarray(found)]
+        return [
+            StoredExample(
+                example_id=e.example_id,
+                question=e.question,
+                answers=e.answers,
+                passages=e.passages,
+                text=e.text,
+                group=e.group,
+                vector=vector,
+            )
+            for e, vector in zip(examples, vectors, strict=True)
+        ]
+
+    async def close(self) -> None:
+        """Ends the training process."""
+        await self._process.stop()
+
+
+def _stored(done_file: Path, update: Path) -> Done | None:
+    if not (done_file.is_file() and update.is_file()):
+        return None
+    return msgspec.json.decode(done_file.read_bytes(), type=Done)
+
+
+def _sweep(job_folder: Path, keep: Path) -> None:
+    """Old weights are not needed again; updates stay, since a round may be asked for once more."""
+    for path in job_folder.glob("weights-*"):
+        if path != keep:
+            path.unlink(missing_ok=True)

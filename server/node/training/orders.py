@@ -1,0 +1,60 @@
+"""What node and training process say to each other: one JSON line each, large things as files."""
+
+import msgspec
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One round. Paths are absolute; `update` is written only when `train` is set."""
+
+    job_folder: str
+    node_id: str
+    round_num: int
+    base_model: str
+    weights: str
+    update: str
+    evaluate: bool
+    train: bool
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
+    step: int
+    num_steps: int
+    loss: float
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    num_examples: int
+    metrics: dict[str, float]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
+    """`code` is that of a FragError; `what` goes to the node's own log."""
+
+    code: str
+    what: str
+
+
+Said = Step | Done | Failure
+
+
+class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Examples of a job as they are trained on, with the question vectors where the method reads them.
+
+    `snapshot` names the state of the index that passages were taken from.
+    """
+
+    train: list["StoredExample"]
+    held_out: list["StoredExample"]
+    snapshot: str
+
+
+class StoredExample(msgspec.Struct, frozen=True, kw_only=True):
+    """An example with its vector as little-endian float32, empty where there is none."""
+
+    example_id: str
+    question: str
+    answers: tuple[str, ...]
+    passages: tuple[str, ...]
+    text: str
+    group: str
+    vector: bytes

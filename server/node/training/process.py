@@ -1,0 +1,99 @@
+"""The training process seen from the node: started when there is work, ended when it is cancelled or idle for long."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from frag.errors import FragError
+from server.node.training.orders import Done, Failure, Order, Said, Step
+
+_MAX_LINE_BYTES = 1 << 16
+
+
+class TrainerFailedError(FragError):
+    """The training process ended, or could not do what was asked; `what` is a stable code."""
+
+    code = "training_failed"
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(slots=True)
+class TrainingProcess:
+    """At most one process, with one order at a time. `log` is where its standard error goes."""
+
+    model: str
+    threads: int
+    log: str
+    _process: asyncio.subprocess.Process | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def carry_out(self, order: Order, on_step: OnStep) -> Done:
+        """Cancelling the call ends the process: training stops at once.
+
+        Raises:
+            TrainerFailedError: It ended, or reported a failure.
+        """
+        async with self._turn:
+            process = await self._running()
+            try:
+                return await self._talk(process, order, on_step)
+            except BaseException:
+                await self.stop()
+                raise
+
+    async def _talk(self, process: asyncio.subprocess.Process, order: Order, on_step: OnStep) -> Done:
+        if process.stdin is None or process.stdout is None:
+            raise TrainerFailedError("no_pipe")
+        try:
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            await process.stdin.drain()
+            while line := await process.stdout.readline():
+                said: Said = msgspec.json.decode(line, type=Said)
+                if isinstance(said, Done):
+                    return said
+                if isinstance(said, Failure):
+                    raise TrainerFailedError(said.code, said.what)
+                on_step(said)
+        except (ConnectionError, ValueError) as error:
+            raise TrainerFailedError("training_process_ended") from error
+        raise TrainerFailedError("training_process_ended")
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            environment = {
+                **os.environ,
+                "HF_HUB_OFFLINE": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "OMP_NUM_THREADS": str(self.threads),
+            }
+            log = await asyncio.to_thread(Path(self.log).open, "ab")
+            with log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "server.node.training.trainer",
+                    self.model,
+                    str(self.threads),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    limit=_MAX_LINE_BYTES,
+                )
+        return self._process
+
+    async def stop(self) -> None:
+        """Ends the process, if there is one."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

@@ -1,0 +1,168 @@
+"""The training process of a node: reads orders from standard input, works at low priority, reports on standard output.
+
+It never speaks to the network. Ending it at any moment loses nothing but time: updates are written whole or not at all.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from frag.answers.scoring import exact_match, token_f1
+from frag.durable import write_private
+from frag.errors import FragError, ModelError, NotFoundError
+from frag.models import Kind, locate
+from frag.quantization import compress, decode
+from frag.updates import Weights, difference
+from prompt_tuning.dataset import Example
+from prompt_tuning.job import JobSettings
+from prompt_tuning.local_training import train
+from prompt_tuning.rounds import node_seed, schedule
+from prompt_tuning.strategies import make_strategy
+from server.node.training.orders import Done, Failure, JobExamples, Order, Said, Step, StoredExample
+
+if TYPE_CHECKING:
+    from prompt_tuning.language_model import TransformersLanguageModel
+    from prompt_tuning.trainable import Prepared
+
+_NICENESS = 10
+_MEMORY_BYTES = 2 << 30
+_FILE_BYTES = 8 << 30
+
+
+def main() -> None:
+    """`python -m server.node.training.trainer MODEL THREADS`; ends when standard input does."""
+    os.nice(_NICENESS)
+    trainer = Trainer(sys.argv[1], int(sys.argv[2]))
+    for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=Order)
+        try:
+            _say(trainer.carry_out(order))
+        except FragError as error:
+            _say(Failure(code=error.code, what=error.what))
+
+
+def _say(said: Said) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Trainer:
+    """Keeps the model, and what was prepared for the last job."""
+
+    def __init__(self, model: str, threads: int) -> None:
+        self._model_name = model
+        self._threads = threads
+        self._job_folder = ""
+        self._job: _PreparedJob | None = None
+
+    def carry_out(self, order: Order) -> Done:
+        """One round of one job. Raises FragError when the model or the data do not fit."""
+        job = self._prepared(order)
+        weights = decode(Path(order.weights).read_bytes(), job.like)
+        metrics = job.evaluate(weights) if order.evaluate else {}
+        num_examples = 0
+        if order.train:
+            num_examples, seen = job.train(order, weights)
+            metrics |= seen
+        return Done(num_examples=num_examples, metrics={k: v for k, v in metrics.items() if math.isfinite(v)})
+
+    def _prepared(self, order: Order) -> "_PreparedJob":
+        if self._job is None or self._job_folder != order.job_folder:
+            model = _load(self._model_name, self._threads)
+            if model.fingerprint != order.base_model:
+                raise ModelError("The job is for another base model.", "Use the job's model on this node.")
+            self._job = _PreparedJob(Path(order.job_folder), model)
+            self._job_folder = order.job_folder
+        return self._job
+
+
+@lru_cache(maxsize=1)
+def _load(name: str, threads: int) -> "TransformersLanguageModel":
+    from prompt_tuning.language_model import TransformersLanguageModel
+
+    return TransformersLanguageModel(locate(name, Kind.LANGUAGE_MODEL), threads=threads)
+
+
+class _PreparedJob:
+    def __init__(self, folder: Path, model: "TransformersLanguageModel") -> None:
+        from prompt_tuning.frozen_inputs import FrozenInputs
+        from prompt_tuning.trainable import Trainable
+
+        self._folder = folder
+        self._settings = JobSettings.model_validate_json((folder / "job.json").read_bytes())
+        inputs = FrozenInputs(model.forward, memory_bytes=_MEMORY_BYTES, file_bytes=_FILE_BYTES, folder=folder)
+        self._trainable = Trainable(model, self._settings.method, self._settings.template, inputs)
+        stored = msgspec.msgpack.decode((folder / "examples.msgpack").read_bytes(), type=JobExamples)
+        if not stored.train:
+            raise NotFoundError("The data set has no example to train on.")
+        self._train = self._prepare(stored.train)
+        self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
+        width = len(stored.train[0].vector) // 4
+        self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
+
+    def _prepare(self, stored: Sequence[StoredExample]) -> "list[Prepared]":
+        examples = [
+            Example(
+                example_id=e.example_id,
+                question=e.question,
+                answers=e.answers,
+                passages=e.passages,
+                text=e.text,
+                group=e.group,
+            )
+            for e in stored
+        ]
+        vectors = [np.frombuffer(e.vector, dtype="<f4") for e in stored]
+        return self._trainable.prepare(examples, self._settings.objective, vectors)
+
+    def evaluate(self, weights: Weights) -> dict[str, float]:
+        """Loss, and for questions token F1 and exact match, on the node's held-out share."""
+        if not self._held_out:
+            return {}
+        import torch
+
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+        metrics = {"held_out_loss": self._trainable.mean_loss(tensors, self._held_out)}
+        asked = [example for example in self._held_out if example.golds]
+        if asked:
+            answers = self._trainable.answers(weights, asked, max_new_tokens=self._settings.evaluation.max_new_tokens)
+            pairs = [(answer, example.golds) for answer, example in zip(answers, asked, strict=True)]
+            metrics["held_out_f1"] = float(np.mean([token_f1(*pair) for pair in pairs]))
+            metrics["held_out_em"] = float(np.mean([exact_match(*pair) for pair in pairs]))
+        return metrics
+
+    def train(self, order: Order, weights: Weights) -> tuple[int, dict[str, float]]:
+        """Trains, and writes the update and what its rounding lost."""
+        job = self._settings
+        num_steps = job.local.steps
+        trained = train(
+            self._trainable,
+            weights,
+            self._train,
+            job.local,
+            schedule(job, order.round_num),
+            seed=node_seed(job, order.round_num, order.node_id),
+            proximal_mu=make_strategy(job.strategy).proximal_mu,
+            validation=self._held_out,
+            on_step=lambda step, loss: _say(Step(step=step, num_steps=num_steps, loss=loss)),
+        )
+        before = self._folder / f"residual-{order.round_num}.safetensors"
+        residual = decode(before.read_bytes(), self.like) if before.is_file() else None
+        content, lost = compress(difference(trained.weights, weights), residual, job.update.encoding)
+        if any(value.any() for value in lost.values()):
+            from frag.quantization import encode
+
+            write_private(self._folder / f"residual-{order.round_num + 1}.safetensors", encode(lost))
+        write_private(Path(order.update), content)
+        return trained.num_examples, dict(trained.metrics)
+
+
+if __name__ == "__main__":
+    main()

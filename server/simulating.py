@@ -1,0 +1,104 @@
+"""`frag simulate`: a job over simulated nodes in one process, from a file of examples to an adaptation file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from frag.durable import write_atomic
+from frag.errors import BadRequestError
+from frag.models import Kind, locate
+from frag.protocols import FloatArray
+from frag.sampling import derive_seed
+from frag.types import Adaptation
+from prompt_tuning.adaptation_file import save_adaptation
+from prompt_tuning.dataset import Example, read_examples, split
+from prompt_tuning.job import JobSettings
+from prompt_tuning.rounds import RoundResult
+from prompt_tuning.simulation import Simulation
+from prompt_tuning.trainable import Trainable
+
+OnRound = Callable[[RoundResult], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """Losses by round, and what was trained."""
+
+    losses: Sequence[float]
+    num_examples: int
+    num_bytes: int
+    adaptation: Adaptation = field(repr=False)
+
+
+def simulate(
+    job: JobSettings, data: Path, num_nodes: int, model_name: str, threads: int, on_round: OnRound
+) -> Simulated:
+    """Deals the training share of `data` out over nodes by group, and plays the job.
+
+    Raises:
+        BadRequestError: There are fewer groups than nodes.
+        DatasetError: The file cannot be used.
+        ModelError: The model is missing, or the method does not fit it.
+    """
+    from prompt_tuning.language_model import TransformersLanguageModel
+
+    nodes = _deal(split(read_examples(data)).train, num_nodes, job.seed)
+    model = TransformersLanguageModel(locate(model_name, Kind.LANGUAGE_MODEL), threads=threads)
+    trainable = Trainable(model, job.method, job.template)
+    embed, width, fingerprint = _embedder(trainable, threads)
+    prepared = {name: trainable.prepare(examples, job.objective, embed(examples)) for name, examples in nodes.items()}
+    simulation = Simulation(job, trainable, prepared)
+    state = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
+    losses = []
+    for result in simulation.run(state):
+        state = result.state
+        losses.append(result.metrics.get("loss", float("nan")))
+        on_round(result)
+    adaptation = Adaptation(
+        method=job.method.kind,
+        settings=job.method.model_dump(mode="json", exclude={"kind", "place"}),
+        place=job.method.place,
+        tensors=state.weights,
+        template=job.template,
+        base_model=model.fingerprint,
+        layout=model.layout.fingerprint,
+        embedder=fingerprint,
+    )
+    num_examples = sum(map(len, nodes.values()))
+    return Simulated(losses=losses, num_examples=num_examples, num_bytes=adaptation.num_bytes, adaptation=adaptation)
+
+
+def write_adaptation(simulated: Simulated, path: Path) -> None:
+    """Writes the safetensors file."""
+    write_atomic(path, save_adaptation(simulated.adaptation))
+
+
+def _deal(examples: Sequence[Example], num_nodes: int, seed: int) -> dict[str, list[Example]]:
+    """Whole groups, in an order that follows from the seed, one node after the other."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        key = example.group or "\0".join(example.passages) or example.example_id
+        groups.setdefault(key, []).append(example)
+    if len(groups) < num_nodes:
+        raise BadRequestError(f"{len(groups)} groups of examples cannot be dealt to {num_nodes} nodes.", "Use fewer.")
+    nodes: dict[str, list[Example]] = {f"node-{number}": [] for number in range(num_nodes)}
+    for place, key in enumerate(sorted(groups, key=lambda key: derive_seed(seed, "deal", key))):
+        nodes[f"node-{place % num_nodes}"] += groups[key]
+    return nodes
+
+
+def _embedder(
+    trainable: Trainable, threads: int
+) -> tuple[Callable[[Sequence[Example]], list[FloatArray] | None], int, str]:
+    """Question vectors, their width and the embedder's fingerprint, where the method reads them."""
+    if not trainable.method.reads_vectors:
+        return lambda _examples: None, 0, ""
+    from frag.settings import ModelSettings
+    from server.node.assembly import load_embedder
+
+    embedder = load_embedder(ModelSettings(threads=threads))
+    return (
+        lambda examples: list(embedder.embed([example.question for example in examples])),
+        embedder.dimension,
+        embedder.fingerprint,
+    )

@@ -1,0 +1,162 @@
+"""The federation operator's side of training: requests, live progress, tables and curves."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from frag.errors import UnreachableError
+from server.asking import CoordinatorError
+from server.node.state import tls_context
+
+_POLL_S = 1.0
+_ENDED = frozenset({"done", "failed", "cancelled"})
+
+
+class TrainingClient:
+    """JSON requests with a key. Every call raises CoordinatorError or UnreachableError."""
+
+    def __init__(self, url: str, key: str, tls_ca: Path | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._tls = tls_context(url, tls_ca)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """The JSON body of a GET."""
+        return await self._request("GET", path, None)
+
+    async def post(self, path: str, body: object = None) -> dict[str, Any]:
+        """The JSON body of a POST, empty where there is none."""
+        return await self._request("POST", path, body)
+
+    async def _request(self, method: str, path: str, body: object) -> dict[str, Any]:
+        data = None if body is None else msgspec.json.encode(body)
+        timeout = aiohttp.ClientTimeout(total=120, sock_connect=10)
+        try:
+            async with (
+                aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
+                session.request(method, self._url + path, data=data, ssl=self._tls or True) as answer,
+            ):
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnreachableError(
+                f"Nobody answers at {self._url}.", "Start it with `frag coordinator run`, or give --url."
+            ) from error
+        decoded: dict[str, Any] = msgspec.json.decode(content) if content else {}
+        if answer.status >= 400:
+            raise CoordinatorError(decoded)
+        return decoded
+
+
+async def follow(client: TrainingClient, job_id: str, *, quiet: bool) -> dict[str, Any]:
+    """Shows rounds as they are committed until the job ends; returns the job."""
+    with Live(console=Console(stderr=True, quiet=quiet), transient=True) as live:
+        while True:
+            job = await client.get(f"/v1/jobs/{job_id}")
+            live.update(_progress(job))
+            if job["state"] in _ENDED:
+                return job
+            await asyncio.sleep(_POLL_S)
+
+
+def _progress(job: Mapping[str, Any]) -> Group:
+    rounds = job["rounds"]
+    bar = ProgressBar(total=job["num_rounds"], completed=len(rounds), width=40)
+    return Group(f"{job['job_id']}  {job['state']}", bar, rounds_table(rounds[-8:]))
+
+
+def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
+    """One line a round: losses, scores, who took part, what travelled."""
+    table = Table("round", box=None, header_style="bold")
+    for title in ("loss", "held-out loss", "held-out F1", "nodes", "bytes out", "bytes in", "s"):
+        table.add_column(title, justify="right")
+    for row in rounds:
+        metrics = row["metrics"]
+        shown = [_number(metrics.get(name)) for name in ("loss", "held_out_loss", "held_out_f1")]
+        table.add_row(
+            str(row["round"]),
+            *shown,
+            str(len(row["nodes"])),
+            f"{row['bytes_out']:,}",
+            f"{row['bytes_in']:,}",
+            f"{row['seconds']:.1f}",
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def print_job(job: Mapping[str, Any]) -> None:
+    """The whole job for people: every round, remarks, and the version it ended in."""
+    console = Console()
+    console.print(f"[bold]{job['job_id']}[/bold]  {job['state']}  {job['error']}")
+    console.print(rounds_table(job["rounds"]))
+    for row in job["rounds"]:
+        for node, remark in row["remarks"].items():
+            console.print(f"round {row['round']}: {node}: {remark}")
+    for version in job["versions"]:
+        console.print(f"version {version}; make it live with: frag prompts promote {version}")
+
+
+def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
+    """One line a job."""
+    table = Table("job", "state", "method", "rounds", "since", "error", box=None, header_style="bold")
+    for job in jobs:
+        method = job["job"]["method"]
+        table.add_row(
+            job["job_id"],
+            job["state"],
+            f"{method['kind']} {method['place']}",
+            str(job["num_rounds"]),
+            job["created_at"][:19],
+            job["error"],
+        )
+    Console().print(table)
+
+
+def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
+    """One line a version; the live one is marked."""
+    table = Table(
+        "", "version", "method", "bytes", "held-out F1", "base model", "created", box=None, header_style="bold"
+    )
+    for row in prompts:
+        table.add_row(
+            "*" if row["live"] else "",
+            row["version"],
+            f"{row['method']} {row['place']}",
+            f"{row['num_bytes']:,}",
+            _number(row["metrics"].get("held_out_f1")),
+            row["base_model"][:12],
+            row["created_at"][:19],
+        )
+    Console().print(table)
+
+
+def plot_rounds(job: Mapping[str, Any], path: Path) -> None:
+    """Losses and scores by round, as PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for axes, names in ((left, ("loss", "held_out_loss")), (right, ("held_out_f1", "held_out_em"))):
+        for name in names:
+            points = [(r["round"], r["metrics"][name]) for r in job["rounds"] if name in r["metrics"]]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", label=name.replace("_", " "))
+        axes.set(xlabel="round")
+        if axes.lines:
+            axes.legend()
+    figure.suptitle(str(job["job_id"]))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
