@@ -1,0 +1,258 @@
+"""Rounds over scripted nodes: forged, late and silent ones cost their own update only."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from frag.updates import Weights
+from prompt_tuning.strategies import ServerState
+from server.coordinator.training import jobs as jobs_module
+from server.coordinator.training.start import JobStart, StartInfo
+from server.node.process import NodeProcess
+from server.wire.messages import Progress, Promote, Train, Trained
+from tests.server.in_process import InProcessFederation, ScriptedAnswers, in_process, says
+
+START = {"w": np.zeros((2, 3), np.float32)}
+JOB: Mapping[str, Any] = {
+    "name": "small",
+    "dataset": "qa",
+    "method": {"kind": "prompt"},
+    "rounds": {"number": 2, "min_replies": 2, "deadline_s": 3, "rejoin_s": 1},
+    "update": {"max_norm": 10.0, "max_examples": 1000},
+    "evaluation": {"every": 0},
+}
+Forge = Callable[[Weights], bytes]
+
+
+def honest(value: float) -> Forge:
+    return lambda like: save({name: np.full_like(array, value) for name, array in like.items()})
+
+
+class ScriptedTrainer:
+    """Brings what `forge` makes of the weights, and claims `num_examples`."""
+
+    def __init__(
+        self, url: str, forge: Forge, num_examples: int = 10, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self.url, self.forge, self.num_examples, self.before = url, forge, num_examples, before
+        self.seen: list[Train] = []
+        self.promoted: list[str] = []
+        self.version = ""
+
+    def dataset_names(self) -> tuple[str, ...]:
+        return ("qa",)
+
+    async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained:
+        self.seen.append(request)
+        if self.before is not None:
+            await self.before()
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{self.url}/v1/training/{request.ticket}") as answer:
+                content = await answer.read()
+            assert hashlib.sha256(content).hexdigest() == request.weights_sha256
+            body = self.forge(load(content))
+            async with session.put(f"{self.url}/v1/training/{request.ticket}", data=body) as answer:
+                status = answer.status
+        on_progress(Progress(request_id=request.request_id, step=1, num_steps=1, loss=0.5))
+        return Trained(
+            request_id=request.request_id,
+            num_examples=self.num_examples,
+            metrics={"loss": 1.0, "status": float(status)},
+        )
+
+    async def promote(self, request: Promote) -> None:
+        self.promoted.append(request.version)
+        self.version = request.version
+
+
+@pytest.fixture
+async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InProcessFederation]:
+    async def make_start(*_: object) -> JobStart:
+        info = StartInfo(base_model="0" * 64, layout="1" * 64, embedder="")
+        return JobStart(info=info, weights=save(START))
+
+    monkeypatch.setattr(jobs_module, "make_start", make_start)
+    async with in_process(tmp_path) as running:
+        yield running
+
+
+async def join(federation: InProcessFederation, node_id: str, trainer: ScriptedTrainer) -> None:
+    folder = await federation.enroll(node_id)
+    process = NodeProcess(folder.peer(folder.settings()), ScriptedAnswers(says("yes")), trains=trainer, prompts=trainer)
+    federation.tasks[node_id] = asyncio.create_task(process.run())
+    await federation.until(lambda: federation.state.registry.link(node_id) is not None)
+
+
+async def run(federation: InProcessFederation, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    status, created = await federation.post("/v1/jobs", {**JOB, **(changes or {})})
+    assert status == 201, created
+    async with asyncio.timeout(20):
+        while True:
+            _, job = await federation.get(f"/v1/jobs/{created['job_id']}")
+            if job["state"] in {"done", "failed", "cancelled"}:
+                return job
+            await asyncio.sleep(0.02)
+
+
+async def weights_of(federation: InProcessFederation, job: Mapping[str, Any]) -> Weights:
+    records = await federation.state.jobs._records.rounds(job["job_id"])
+    return ServerState.from_bytes(federation.state.jobs._blobs.get(records[-1].state_sha256)).weights
+
+
+async def test_two_honest_nodes_hand_computed(federation: InProcessFederation) -> None:
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0), num_examples=30))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(-1.0), num_examples=10))
+    job = await run(federation)
+    assert job["state"] == "done", job
+    np.testing.assert_allclose((await weights_of(federation, job))["w"], 2 * (30 - 10) / 40)
+    assert [played["nodes"] for played in job["rounds"]] == [["a", "b"]] * 2
+    assert job["rounds"][0]["metrics"]["loss"] == 1.0
+
+
+FORGED: Mapping[str, tuple[Forge, int]] = {
+    "wrong shape": (lambda _: save({"w": np.ones((3, 2), np.float32)}), 10),
+    "other names": (lambda _: save({"v": np.ones((2, 3), np.float32)}), 10),
+    "not a number": (lambda like: save({"w": np.full_like(like["w"], np.nan)}), 10),
+    "another dtype": (lambda _: save({"w": np.ones((2, 3), np.float64)}), 10),
+    "not safetensors": (lambda _: b"\x80\x04evil pickle", 10),
+    "far too large": (lambda _: b"x" * (1 << 20), 10),
+    "no example": (honest(1.0), 0),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+async def test_a_forged_update_is_left_out_and_the_round_goes_on(federation: InProcessFederation, kind: str) -> None:
+    forge, num_examples = FORGED[kind]
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(3.0)))
+    await join(federation, "liar", ScriptedTrainer(federation.url, forge, num_examples))
+    job = await run(federation)
+    assert job["state"] == "done", job
+    np.testing.assert_allclose((await weights_of(federation, job))["w"], 4.0)
+    assert all(played["nodes"] == ["a", "b"] for played in job["rounds"])
+    assert federation.state.registry.link("liar") is not None, "its questions are still answered"
+
+
+async def test_a_huge_update_and_a_huge_claim_are_bounded_with_a_remark(federation: InProcessFederation) -> None:
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(0.0), num_examples=1000))
+    await join(federation, "liar", ScriptedTrainer(federation.url, honest(1e6), num_examples=1_000_000_000))
+    job = await run(federation, {"rounds": {**JOB["rounds"], "number": 1}})
+    bounded = 10.0 / 6**0.5  # norm 10 over six equal entries
+    np.testing.assert_allclose((await weights_of(federation, job))["w"], bounded / 2, rtol=1e-4)
+    assert "capped" in job["rounds"][0]["remarks"]["liar"]
+    assert "scaled" in job["rounds"][0]["remarks"]["liar"]
+
+
+async def test_a_late_node_costs_its_own_update(federation: InProcessFederation) -> None:
+    async def for_ever() -> None:
+        await asyncio.sleep(60)
+
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "slow", ScriptedTrainer(federation.url, honest(9.0), before=for_ever))
+    job = await run(federation, {"rounds": {**JOB["rounds"], "number": 1, "deadline_s": 1}})
+    assert job["rounds"][0]["nodes"] == ["a", "b"]
+    np.testing.assert_allclose((await weights_of(federation, job))["w"], 1.0)
+
+
+async def test_a_late_joiner_enters_the_next_round(federation: InProcessFederation) -> None:
+    joined = asyncio.Event()
+
+    async def wait() -> None:
+        await joined.wait()
+
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0), before=wait))
+    running = asyncio.create_task(run(federation))
+    await asyncio.sleep(0.3)
+    await join(federation, "late", ScriptedTrainer(federation.url, honest(1.0)))
+    joined.set()
+    job = await running
+    assert [played["nodes"] for played in job["rounds"]] == [["a", "b"], ["a", "b", "late"]]
+
+
+async def test_a_ticket_is_for_one_request_and_says_nothing_afterwards(federation: InProcessFederation) -> None:
+    trainer = ScriptedTrainer(federation.url, honest(1.0))
+    await join(federation, "a", trainer)
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0)))
+    await run(federation)
+    for code in (trainer.seen[0].ticket, "guess"):
+        async with federation.session.get(f"{federation.url}/v1/training/{code}") as answer:
+            assert answer.status == 404
+            assert "exchange" in await answer.text()
+
+
+async def test_jobs_are_cancelled_resumed_and_listed(federation: InProcessFederation) -> None:
+    status, created = await federation.post("/v1/jobs", JOB)  # nobody is connected: it waits
+    assert status == 201
+    path = f"/v1/jobs/{created['job_id']}"
+    await asyncio.sleep(0.1)
+    assert (await federation.get(path))[1]["state"] in {"queued", "running"}
+    assert (await federation.post(f"{path}/cancel", {}))[0] == 204
+    assert (await federation.get(path))[1]["state"] == "cancelled"
+    assert (await federation.post(f"{path}/cancel", {}))[0] == 409
+    assert (await federation.post(f"{path}/resume", {}))[0] == 204
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0)))
+    async with asyncio.timeout(10):
+        while (await federation.get(path))[1]["state"] != "done":
+            await asyncio.sleep(0.02)
+    assert [job["job_id"] for job in (await federation.get("/v1/jobs"))[1]["jobs"]] == [created["job_id"]]
+
+
+async def test_events_tell_the_job_from_start_to_end(federation: InProcessFederation) -> None:
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0)))
+    job = await run(federation)
+    headers = {"Authorization": f"Bearer {federation.api_key}"}
+    async with federation.session.get(f"{federation.url}/v1/jobs/{job['job_id']}/events", headers=headers) as answer:
+        text = await answer.text()
+    names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+    assert names[0] == "starting"
+    assert names.count("round_done") == 2
+    assert names[-1] == "done"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"rounds": {"number": 0}}, "rounds.number"), ({"typo": 1}, "typo"), ({"method": {"kind": "magic"}}, "method")],
+)
+async def test_a_job_that_does_not_fit_names_the_place(
+    federation: InProcessFederation, change: Mapping[str, Any], place: str
+) -> None:
+    status, problem = await federation.post("/v1/jobs", {**JOB, **change})
+    assert status == 422
+    assert place in problem["detail"]
+
+
+async def test_promotion_reaches_nodes_now_and_when_they_come_back(federation: InProcessFederation) -> None:
+    trainers = {name: ScriptedTrainer(federation.url, honest(1.0)) for name in "ab"}
+    for name, trainer in trainers.items():
+        await join(federation, name, trainer)
+    (version,) = (await run(federation))["versions"]
+    away = trainers["b"]
+    await federation.leave("b")
+    _, said = await federation.post(f"/v1/prompts/{version}/promote", {})
+    assert said == {"live": version, "nodes": {"a": "live"}}
+    assert trainers["a"].promoted == [version]
+    folder_b = federation.folder / "b"
+    from server.node.state import NodeFolder
+
+    place = NodeFolder(folder_b)
+    process = NodeProcess(place.peer(place.settings()), ScriptedAnswers(says("yes")), trains=away, prompts=away)
+    federation.tasks["b"] = asyncio.create_task(process.run())
+    await federation.until(lambda: away.promoted == [version])
+    _, listed = await federation.get("/v1/prompts")
+    assert listed["live"] == version
+    assert [p["live"] for p in listed["prompts"]] == [True]
+    _, back = await federation.post("/v1/prompts/rollback", {})
+    assert back["live"] == ""
+    assert trainers["a"].promoted == [version, ""]
+    assert (await federation.post("/v1/prompts/nothing/promote", {}))[0] == 404
