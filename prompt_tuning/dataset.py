@@ -5,6 +5,7 @@ the text.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -21,6 +22,8 @@ MAX_PASSAGE_CHARS = 100_000
 MAX_TEXT_CHARS = 100_000
 MAX_GROUP_CHARS = 1_000
 MAX_LIST_ITEMS = 100
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Objective(StrEnum):
@@ -194,7 +197,7 @@ def _checked(row: Row, column: str, value: object, limit: int) -> str:
     text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
     if len(text) > limit:
         raise row.error(f"{column!r} has {len(text):,} characters, over {limit:,}", "Shorten it, or split the row.")
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _NO_TEXT.search(text):
         raise row.error(f"{column!r} holds a zero or half a surrogate pair, so it is no text", "Remove the character.")
     return text
 

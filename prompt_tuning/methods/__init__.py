@@ -1,6 +1,9 @@
 """What can be trained, one method a file. `settings` loads no torch; the methods do."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from prompt_tuning.methods.settings import (
     DeepSettings,
@@ -27,7 +30,14 @@ __all__ = [
     "PTuningSettings",
     "PromptSettings",
     "make_method",
+    "make_settings",
 ]
+
+
+def make_settings(values: Mapping[str, Any]) -> MethodSettings:
+    """Settings by `kind`. Raises pydantic's ValidationError."""
+    settings: MethodSettings = TypeAdapter(MethodSettings).validate_python(values)
+    return settings
 
 
 def make_method(settings: MethodSettings) -> "Method":

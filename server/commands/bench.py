@@ -117,6 +117,57 @@ def rounds(
     typer.echo(f"peak memory {report.peak_rss_mib:.0f} MiB, of which the round {report.growth_mib:.1f} MiB")
 
 
+@app.command()
+def train(
+    methods: Annotated[str, typer.Option(help="Comma-separated.")] = "prompt,p_tuning,generator,deep,lora",
+    places: Annotated[str, typer.Option(help="Comma-separated.")] = "after,before",
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each method.")] = 30,
+    peft_steps: Annotated[int, typer.Option(min=0, help="Steps of peft's prompt tuning; 0 leaves it out.")] = 15,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    data: Annotated[Path | None, typer.Option(help="Examples; default: questions over the demo's documents.")] = None,
+    limit: Annotated[int, typer.Option(min=24, help="Examples at most.")] = 96,
+    target_loss: Annotated[float, typer.Option(min=0, help="Held-out loss; 0: what peft ends with.")] = 0.0,
+    model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    *,
+    json: Json = False,
+) -> None:
+    """Time training by method and place, and the way to the same loss, against peft's prompt tuning."""
+    import msgspec
+
+    from frag.types import Place
+    from prompt_tuning.dataset import read_examples
+    from server.benchmark.training import TrainingPlan, TrainingRow, built_in_examples, measure_training
+
+    examples = read_examples(data) if data else built_in_examples()
+    plan = TrainingPlan(
+        examples=examples[:: max(1, len(examples) // limit)][:limit],
+        model_name=model,
+        methods=methods.split(","),
+        places=[Place(place) for place in places.split(",")],
+        steps=steps,
+        peft_steps=peft_steps,
+        batch_size=batch_size,
+        threads=threads,
+        target_loss=target_loss,
+    )
+
+    def show(row: TrainingRow) -> None:
+        if not json:
+            reached = "–" if row.seconds_to_target is None else f"{row.seconds_to_target:8.1f}"
+            typer.echo(
+                f"{row.method:12} {row.place:7} {row.prepare_s:8.1f} {row.step_s:8.2f} {row.examples_per_s:8.2f} "
+                f"{row.final_loss:8.3f} {reached:>8}"
+            )
+
+    if not json:
+        titles = ("prepare s", "step s", "ex/s", "loss", "to target")
+        typer.echo(f"{'method':12} {'place':7} " + " ".join(f"{title:>8}" for title in titles))
+    rows = measure_training(plan, show)
+    if json:
+        typer.echo(msgspec.json.encode({"threads": threads, "batch_size": batch_size, "rows": rows}))
+
+
 @contextlib.contextmanager
 def _progress(*, quiet: bool) -> "Iterator[OnProgress]":
     """A bar on standard error that shows what is under way and how far it is."""
