@@ -1,100 +1,95 @@
-"""`frag dataset`: the training examples of a node. Shows sizes, never text."""
+"""`frag dataset`: the training examples of a node."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from server.node.datasets import DatasetInfo, DatasetRegistry
+    from server.node.datasets import DatasetInfo, Datasets
 
-app = typer.Typer(help="Keep the training examples of a node.", no_args_is_help=True)
+app = typer.Typer(help="The training examples of a node. They never leave it.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _DEFAULT = Path("node")
 
 
+def _datasets(folder: Path) -> "Datasets":
+    from server.node.datasets import Datasets
+    from server.node.state import NodeFolder
+
+    place = NodeFolder(folder)
+    place.settings()  # a wrong --folder is said before anything is written
+    return Datasets(place.datasets)
+
+
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it: a-z, 0-9, - and _.")],
-    file: Annotated[Path, typer.Argument(help=".jsonl, .csv or .tsv with one example a row, or SQuAD-format .json.")],
+    name: Annotated[str, typer.Argument(help="The name that jobs ask for.")],
+    file: Annotated[Path, typer.Argument(help=".jsonl, .csv, .tsv, or SQuAD-format .json.")],
     folder: Folder = _DEFAULT,
+    question_column: Annotated[str, typer.Option()] = "question",
+    answer_column: Annotated[str, typer.Option()] = "answer",
+    passage_column: Annotated[str, typer.Option()] = "passage",
+    text_column: Annotated[str, typer.Option()] = "text",
+    group_column: Annotated[str, typer.Option()] = "group",
     *,
-    question_column: Annotated[str, typer.Option(help="Holds the question.")] = "question",
-    answer_column: Annotated[str, typer.Option(help="Holds the answer, or a JSON list of right ones.")] = "answer",
-    passage_column: Annotated[str, typer.Option(help="Holds the passage that answers it, if any.")] = "passage",
-    text_column: Annotated[str, typer.Option(help="Holds plain text, to learn from as it is.")] = "text",
-    group_column: Annotated[str, typer.Option(help="Rows with the same value are never split up.")] = "group",
-    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of an older one.")] = False,
+    replace: Annotated[bool, typer.Option(help="In place of one of the same name.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the examples of FILE and copy them into the node's folder. They never leave it."""
+    """Check a file of examples and keep a copy of them. A running node offers it to jobs after a restart."""
     from prompt_tuning.dataset import Columns
 
     columns = Columns(
         question=question_column, answer=answer_column, passage=passage_column, text=text_column, group=group_column
     )
-    info = _registry(folder).add(name, file, columns, replace=replace)
+    info = _datasets(folder).add(name, file, columns, replace=replace)
     if as_json:
         typer.echo(json.dumps(_as_dict(info)))
     else:
-        _print_table([info])
+        _print([info])
 
 
-@app.command(name="list")
-def list_datasets(folder: Folder = _DEFAULT, *, as_json: AsJson = False) -> None:
-    """Show the data sets of the node."""
-    infos = _registry(folder).listed()
+@app.command("list")
+def list_(folder: Folder = _DEFAULT, *, as_json: AsJson = False) -> None:
+    """Show names and sizes."""
+    found = _datasets(folder).listed()
     if as_json:
-        typer.echo(json.dumps({"datasets": [_as_dict(info) for info in infos]}))
-    elif infos:
-        _print_table(infos)
+        typer.echo(json.dumps({"datasets": [_as_dict(info) for info in found]}))
+    elif found:
+        _print(found)
     else:
-        typer.echo("No data sets. Add one: `frag dataset add NAME FILE`.")
+        typer.echo("There are no data sets. Add one with `frag dataset add NAME FILE`.")
 
 
 @app.command()
-def remove(
-    name: Annotated[str, typer.Argument(help="A name that `frag dataset list` shows.")], folder: Folder = _DEFAULT
-) -> None:
-    """Delete the node's copy of a data set. What was trained on it stays trained."""
-    _registry(folder).remove(name)
-    typer.echo(f"Removed {name}.")
-
-
-def _registry(folder: Path) -> "DatasetRegistry":
-    """Raises SettingsError when there is no node in `folder`, so that a mistyped path makes no folder."""
-    from server.node.datasets import DatasetRegistry
-    from server.node.state import NodeFolder
-
-    place = NodeFolder(folder)
-    place.settings()
-    return DatasetRegistry(place.datasets)
+def remove(name: Annotated[str, typer.Argument()], folder: Folder = _DEFAULT) -> None:
+    """Delete the node's copy of a data set."""
+    _datasets(folder).remove(name)
+    typer.echo(f"removed {name}")
 
 
 def _as_dict(info: "DatasetInfo") -> dict[str, object]:
-    from msgspec import to_builtins
+    import msgspec
 
-    described: dict[str, object] = to_builtins(info)
-    return described
+    built: dict[str, object] = msgspec.to_builtins(info)
+    return built
 
 
-def _print_table(infos: "Sequence[DatasetInfo]") -> None:
+def _print(found: "list[DatasetInfo]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold")
-    table.add_column("name", overflow="fold")
-    for number in ("examples", "groups", "duplicates"):
-        table.add_column(number, justify="right", no_wrap=True)
-    table.add_column("passages")
-    table.add_column("objectives")
-    table.add_column("added", no_wrap=True)
-    for info in infos:
-        numbers = (f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates))
-        passages = "yes" if info.has_passages else "no"
-        table.add_row(info.name, *numbers, passages, ", ".join(info.objectives), f"{info.added_at:%Y-%m-%d %H:%M}")
+    table = Table("name", box=None, header_style="bold")
+    for title in ("examples", "groups", "duplicates"):
+        table.add_column(title, justify="right")
+    for title in ("passages", "objectives", "added"):
+        table.add_column(title)
+    for info in found:
+        numbers = [f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates)]
+        table.add_row(
+            info.name, *numbers, "yes" if info.has_passages else "no", ", ".join(info.objectives), info.added_at
+        )
     Console().print(table)
