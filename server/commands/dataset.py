@@ -1,4 +1,4 @@
-"""`frag dataset`: the training examples of a node."""
+"""`frag dataset`: the training examples of a node. Shows sizes, never text."""
 
 import json
 from pathlib import Path
@@ -28,15 +28,15 @@ def _datasets(folder: Path) -> "Datasets":
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The name that jobs ask for.")],
-    file: Annotated[Path, typer.Argument(help=".jsonl, .csv, .tsv, or SQuAD-format .json.")],
+    file: Annotated[Path, typer.Argument(help=".jsonl, .csv or .tsv with an example a row, or SQuAD-format .json.")],
     folder: Folder = _DEFAULT,
-    question_column: Annotated[str, typer.Option()] = "question",
-    answer_column: Annotated[str, typer.Option()] = "answer",
-    passage_column: Annotated[str, typer.Option()] = "passage",
-    text_column: Annotated[str, typer.Option()] = "text",
-    group_column: Annotated[str, typer.Option()] = "group",
+    question_column: Annotated[str, typer.Option(help="Holds the question.")] = "question",
+    answer_column: Annotated[str, typer.Option(help="Holds the answer; in JSON also a list of right ones.")] = "answer",
+    passage_column: Annotated[str, typer.Option(help="Holds the passage with the answer, if any.")] = "passage",
+    text_column: Annotated[str, typer.Option(help="Holds plain text, for the objective causal_lm.")] = "text",
+    group_column: Annotated[str, typer.Option(help="Rows of one value stay on one side of a split.")] = "group",
     *,
-    replace: Annotated[bool, typer.Option(help="In place of one of the same name.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of one of the same name.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a file of examples and keep a copy of them. A running node offers it to jobs after a restart."""
@@ -65,8 +65,10 @@ def list_(folder: Folder = _DEFAULT, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument()], folder: Folder = _DEFAULT) -> None:
-    """Delete the node's copy of a data set."""
+def remove(
+    name: Annotated[str, typer.Argument(help="A name that `frag dataset list` shows.")], folder: Folder = _DEFAULT
+) -> None:
+    """Delete the node's copy of a data set. What was trained on it stays."""
     _datasets(folder).remove(name)
     typer.echo(f"removed {name}")
 
@@ -82,14 +84,14 @@ def _print(found: "list[DatasetInfo]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("name", overflow="fold")
     for title in ("examples", "groups", "duplicates"):
-        table.add_column(title, justify="right")
-    for title in ("passages", "objectives", "added"):
-        table.add_column(title)
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("passages", "objectives", "added (UTC)"):
+        table.add_column(title, no_wrap=title != "objectives")
     for info in found:
         numbers = [f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates)]
-        table.add_row(
-            info.name, *numbers, "yes" if info.has_passages else "no", ", ".join(info.objectives), info.added_at
-        )
+        passages, added = "yes" if info.has_passages else "no", info.added_at[:16].replace("T", " ")
+        table.add_row(info.name, *numbers, passages, ", ".join(info.objectives), added)
     Console().print(table)

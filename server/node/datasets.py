@@ -1,21 +1,32 @@
-"""The node's training data sets: checked once when added, then kept as they were. Nothing in them is ever sent."""
+"""The node's training data sets: checked once when added, then kept as they were. Nothing in them is ever sent.
+
+A data set is one file, so that a replacement is whole or has not happened: a line of JSON with its sizes, then its
+examples in msgpack. Knows nothing of training.
+"""
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from frag.durable import write_private
+from frag.durable import sync_folder, write_private
 from frag.errors import BadRequestError, ConflictError, DatasetError, NotFoundError
 from prompt_tuning.dataset import Columns, Example, Objective, read_counted
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of a data set: sizes, never text."""
+    """What is told of a data set: sizes, never text. An objective is listed when every example fits it.
+
+    `sha256` is that of the stored examples and `added_at` an ISO 8601 time in UTC.
+    """
 
     name: str
     num_examples: int
@@ -28,7 +39,7 @@ class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Datasets:
-    """The data sets in `folder`: for each a file of examples and one of its sizes, both readable by the owner only."""
+    """The data sets in `folder`: for each a file that only the owner can read. Nothing is kept in memory."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,71 +52,97 @@ class Datasets:
             ConflictError: There is one of that name, and `replace` is not set.
             DatasetError: The file cannot be used; names the line.
         """
-        if not _NAME.fullmatch(name):
-            raise BadRequestError(f"{name!r} is no name of a data set.", "Use a-z, 0-9, - and _, at most 64 of them.")
-        if self._info_file(name).exists() and not replace:
+        stored = self._file(name)
+        if stored.exists() and not replace:
             raise ConflictError(f"There is a data set {name} already.", "Choose another name, or give --replace.")
         examples, num_duplicates = read_counted(path, columns or Columns())
         content = msgspec.msgpack.encode(examples)
         info = DatasetInfo(
             name=name,
             num_examples=len(examples),
-            num_groups=len({example.group or example.passages or example.example_id for example in examples}),
+            num_groups=len({example.group for example in examples}),
             num_duplicates=num_duplicates,
             has_passages=any(example.passages for example in examples),
             objectives=_objectives(examples),
             sha256=hashlib.sha256(content).hexdigest(),
             added_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        write_private(self._examples_file(name), content)
-        write_private(self._info_file(name), msgspec.json.encode(info))
+        write_private(stored, msgspec.json.encode(info) + b"\n" + content)
         return info
 
     def listed(self) -> list[DatasetInfo]:
         """All data sets by name. Raises DatasetError naming one whose file is damaged."""
-        return [self.info(path.stem) for path in sorted(self._folder.glob("*.json"))]
+        return [self.info(name) for name in self._names()]
 
     def info(self, name: str) -> DatasetInfo:
-        """Sizes of one data set. Raises NotFoundError, or DatasetError when its file is damaged."""
-        try:
-            return msgspec.json.decode(self._info_file(name).read_bytes(), type=DatasetInfo)
-        except FileNotFoundError as error:
-            names = ", ".join(path.stem for path in sorted(self._folder.glob("*.json"))) or "none"
-            raise NotFoundError(f"There is no data set {name!r}.", f"This node has: {names}.") from error
-        except (OSError, msgspec.DecodeError) as error:
-            raise self._damaged(name) from error
+        """Sizes of one data set, without reading its examples.
+
+        Raises:
+            BadRequestError: The name does not fit.
+            NotFoundError: There is none of that name.
+            DatasetError: Its file is damaged.
+        """
+        with self._opened(name) as file:
+            return self._decode_info(name, file.readline())
 
     def load(self, name: str) -> list[Example]:
-        """The examples of one data set. Raises NotFoundError, or DatasetError when its file is damaged."""
-        info = self.info(name)
+        """The examples of one data set. Raises as `info` does."""
+        with self._opened(name) as file:
+            info = self._decode_info(name, file.readline())
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != info.sha256:
+            raise self._damaged(name)
         try:
-            content = self._examples_file(name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != info.sha256:
-                raise self._damaged(name)
             return msgspec.msgpack.decode(content, type=list[Example])
-        except (OSError, msgspec.DecodeError) as error:
-            raise self._damaged(name) from error
+        except _MALFORMED:
+            raise self._damaged(name) from None
 
     def remove(self, name: str) -> None:
-        """Deletes a data set. Raises NotFoundError when there is none of that name."""
-        self.info(name)
-        self._info_file(name).unlink()
-        self._examples_file(name).unlink(missing_ok=True)
+        """Deletes a data set, damaged or not, and what a killed process left of it. Raises NotFoundError."""
+        path = self._file(name)
+        if not path.is_file():
+            raise self._absent(name)
+        path.unlink()
+        for leftover in self._folder.glob(f".{path.name}.*"):
+            leftover.unlink(missing_ok=True)
+        sync_folder(self._folder)
 
-    def _info_file(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+    def _names(self) -> list[str]:
+        return sorted(path.stem for path in self._folder.glob("*.examples") if _NAME.fullmatch(path.stem))
 
-    def _examples_file(self, name: str) -> Path:
+    def _file(self, name: str) -> Path:
+        """Also for names that come from the network, so they are checked here."""
+        if not _NAME.fullmatch(name):
+            raise BadRequestError(f"{name!r} is no name of a data set.", "Use a-z, 0-9, - and _, at most 64 of them.")
         return self._folder / f"{name}.examples"
 
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
+        try:
+            with self._file(name).open("rb") as file:
+                yield file
+        except FileNotFoundError:
+            raise self._absent(name) from None
+        except OSError:
+            raise self._damaged(name) from None
+
+    def _decode_info(self, name: str, line: bytes) -> DatasetInfo:
+        try:
+            info = msgspec.json.decode(line, type=DatasetInfo)
+        except _MALFORMED:
+            raise self._damaged(name) from None
+        if info.name != name:
+            raise self._damaged(name)
+        return info
+
+    def _absent(self, name: str) -> NotFoundError:
+        names = ", ".join(self._names()) or "none"
+        return NotFoundError(f"There is no data set {name!r}.", f"This node has: {names}.")
+
     def _damaged(self, name: str) -> DatasetError:
-        return DatasetError(f"The data set {name} in {self._folder} is damaged.", "Add it again with --replace.")
+        mend = f"Add it again with --replace, or give it up: `frag dataset remove {name}`."
+        return DatasetError(f"The data set {name} in {self._folder} is damaged.", mend)
 
 
 def _objectives(examples: list[Example]) -> tuple[Objective, ...]:
-    found = []
-    if all(example.question and example.answers for example in examples):
-        found.append(Objective.SUPERVISED)
-    if all(example.text for example in examples):
-        found.append(Objective.CAUSAL_LM)
-    return tuple(found)
+    return tuple(objective for objective in Objective if all(example.fits(objective) for example in examples))

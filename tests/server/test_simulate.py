@@ -1,0 +1,80 @@
+"""`frag simulate` and `frag dataset` as their users meet them, on a tiny model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from frag.errors import BadRequestError, FragError
+from frag.quantization import Encoding
+from prompt_tuning.adaptation_file import load_adaptation
+from server.benchmark.rounds import measure_rounds
+from server.cli import app
+from tests.tiny_model import write_tiny_model
+
+JOB = """
+name = "keys"
+dataset = "qa"
+[method]
+kind = "{kind}"
+[local]
+steps = 2
+batch_size = 4
+[rounds]
+number = 3
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    rows = [{"question": f"Who keeps key {n}?", "answer": f"porter {n}"} for n in range(40)]
+    (tmp_path / "qa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_tiny_model(tmp_path / "model")
+    return tmp_path
+
+
+def simulate(place: Path, kind: str, *options: str) -> dict[str, object]:
+    (place / "job.toml").write_text(JOB.format(kind=kind))
+    arguments = [
+        "simulate",
+        str(place / "job.toml"),
+        "--data",
+        str(place / "qa.jsonl"),
+        "--model",
+        str(place / "model"),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--nodes", "4", "--threads", "1", "--json", *options])
+    if result.exception is not None:
+        raise result.exception
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def test_a_job_is_played_twice_to_the_same_bytes(place: Path) -> None:
+    first = simulate(place, "lora", "--out", str(place / "one.safetensors"))
+    simulate(place, "lora", "--out", str(place / "two.safetensors"))
+    assert len(first["losses"]) == 3  # type: ignore[arg-type]
+    assert (place / "one.safetensors").read_bytes() == (place / "two.safetensors").read_bytes()
+    assert load_adaptation((place / "one.safetensors").read_bytes()).method == "lora"
+
+
+@pytest.mark.parametrize("kind", ["prompt", "p_tuning", "deep", "full"])
+def test_every_method_runs_a_job(place: Path, kind: str) -> None:
+    assert simulate(place, kind)["num_bytes"]
+
+
+def test_too_many_nodes_are_refused(place: Path) -> None:
+    with pytest.raises(BadRequestError, match="dealt"):
+        simulate(place, "lora", "--nodes", "400")
+
+
+def test_a_job_that_does_not_fit_names_the_place(place: Path) -> None:
+    with pytest.raises(FragError, match="method"):
+        simulate(place, "magic")
+
+
+def test_a_round_of_a_thousand_nodes_streams() -> None:
+    report = measure_rounds(1000, (20, 576), Encoding.FP32)
+    assert report.nodes == 1000
+    assert report.growth_mib < 16
