@@ -88,8 +88,9 @@ def _print(found: "list[DatasetInfo]") -> None:
     table.add_column("name", overflow="fold")
     for title in ("examples", "groups", "duplicates"):
         table.add_column(title, justify="right", no_wrap=True)
-    for title in ("passages", "objectives", "added (UTC)"):
-        table.add_column(title, no_wrap=title != "objectives")
+    table.add_column("passages", no_wrap=True)
+    table.add_column("objectives", min_width=11)  # two of them take two lines
+    table.add_column("added (UTC)", no_wrap=True)
     for info in found:
         numbers = [f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates)]
         passages, added = "yes" if info.has_passages else "no", info.added_at[:16].replace("T", " ")

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,68 @@ def test_damage_and_absence_are_named(datasets: Datasets, source: Path, tmp_path
     assert datasets.listed() == []
     with pytest.raises(NotFoundError):
         datasets.remove("qa")
+
+
+@pytest.mark.parametrize("name", ["../datasets/qa", "", "QA", "qa\n", "x" * 65])
+def test_names_are_checked_wherever_they_are_used(datasets: Datasets, source: Path, name: str) -> None:
+    """Jobs bring names from outside."""
+    datasets.add("qa", source)
+    for use in (datasets.load, datasets.info, datasets.remove):
+        with pytest.raises(BadRequestError):
+            use(name)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, -1], ids=lambda keep: f"[:{keep}]")
+def test_a_damaged_file_can_be_replaced_and_removed(
+    datasets: Datasets, source: Path, tmp_path: Path, keep: int
+) -> None:
+    stored = tmp_path / "datasets" / "qa.examples"
+    for mend in (lambda: datasets.add("qa", source, replace=True), lambda: datasets.remove("qa")):
+        datasets.add("qa", source, replace=True)
+        stored.write_bytes(stored.read_bytes()[:keep])
+        with pytest.raises(DatasetError, match=r"qa .* is damaged"):
+            datasets.load("qa")
+        mend()
+    assert list((tmp_path / "datasets").iterdir()) == []
+
+
+def test_a_file_under_another_name_is_damaged(datasets: Datasets, source: Path, tmp_path: Path) -> None:
+    datasets.add("qa", source)
+    (tmp_path / "datasets" / "qa.examples").rename(tmp_path / "datasets" / "other.examples")
+    with pytest.raises(DatasetError, match="other"):
+        datasets.listed()
+
+
+REPLACEMENT = """
+import os, sys
+from pathlib import Path
+from server.node.datasets import Datasets
+
+num_steps = int(sys.argv[3])
+
+def counted(real):
+    def step(*arguments):
+        global num_steps
+        num_steps -= 1
+        if num_steps < 0:
+            os._exit(9)
+        return real(*arguments)
+    return step
+
+os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
+Datasets(Path(sys.argv[1])).add("qa", Path(sys.argv[2]), replace=True)
+"""
+
+
+def test_a_replacement_that_is_killed_leaves_a_whole_set(datasets: Datasets, source: Path, tmp_path: Path) -> None:
+    """Killed before each step that makes it durable: sync the file, rename, sync the folder."""
+    datasets.add("qa", source)
+    source.write_text(json.dumps({"text": "Another."}))
+    seen = []
+    for num_steps in range(4):
+        command = [sys.executable, "-c", REPLACEMENT, str(tmp_path / "datasets"), str(source), str(num_steps)]
+        ended = subprocess.run(command, check=False).returncode
+        seen.append((ended, len(datasets.load("qa")), datasets.info("qa").num_examples))
+    assert seen == [(9, 2, 2), (9, 2, 2), (9, 1, 1), (0, 1, 1)]
+    datasets.remove("qa")
+    assert list((tmp_path / "datasets").iterdir()) == []
