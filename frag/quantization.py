@@ -15,6 +15,7 @@ from frag.updates import Weights, difference
 
 _BLOCK = 1024
 _STEPS = 127
+_FP16_MAX = float(np.finfo(np.float16).max)
 _SCALES = "/scales"
 
 
@@ -27,15 +28,23 @@ class Encoding(StrEnum):
 
 
 def encode(weights: Weights, encoding: Encoding = Encoding.FP32) -> bytes:
-    """Finite float32 tensors as bytes. Rounding is to the nearest; float16 saturates at its largest number."""
+    """Float32 tensors as bytes. Rounding is to the nearest; float16 saturates at its largest number, 65,504.
+
+    Raises:
+        UpdateError: A number is not finite.
+    """
     from safetensors.numpy import save
 
     tensors: dict[str, npt.NDArray[np.generic]] = {}
-    for name, value in weights.items():
+    for name, given in weights.items():
+        # the file takes the memory as it lies, so a transposed tensor has to be laid out first
+        value = np.asarray(given, dtype=np.float32, order="C")
+        if not np.isfinite(value).all():
+            raise UpdateError(f"A number of {name} is not finite.", "Train with a smaller learning rate.")
         if encoding is Encoding.FP32:
-            tensors[name] = np.ascontiguousarray(value)
+            tensors[name] = value
         elif encoding is Encoding.FP16:
-            tensors[name] = np.clip(value, *_fp16_range()).astype(np.float16)
+            tensors[name] = np.asarray(np.clip(value, -_FP16_MAX, _FP16_MAX), dtype=np.float16)
         else:
             tensors[name], tensors[name + _SCALES] = _to_int8(value)
     return save(tensors)
@@ -71,16 +80,12 @@ def compress(delta: Weights, residual: Weights | None, encoding: Encoding) -> tu
     return content, difference(wanted, decode(content, wanted, encoding))
 
 
-def _fp16_range() -> tuple[float, float]:
-    limit = float(np.finfo(np.float16).max)
-    return -limit, limit
-
-
 def _to_int8(value: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Steps of the value's shape, and the size of a step in each block of the flattened tensor."""
     blocks = _blocks(value)
     scales = np.abs(blocks).max(axis=1) / np.float32(_STEPS)
-    steps = np.rint(blocks / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
+    # a subnormal scale is so coarse that the largest number takes more than 127 of it
+    steps = np.clip(np.rint(blocks / np.where(scales > 0, scales, 1)[:, None]), -_STEPS, _STEPS).astype(np.int8)
     return steps.reshape(-1)[: value.size].reshape(value.shape), scales.astype(np.float32)
 
 
@@ -104,5 +109,9 @@ def _decode_one(
     blocks = _blocks(value.astype(np.float32))
     if scales.shape != (len(blocks),) or scales.dtype != np.float32:
         raise UpdateError(f"The scales of {name} do not fit.")
-    whole: npt.NDArray[np.float32] = blocks * scales.astype(np.float32)[:, None]
+    sizes = scales.astype(np.float32)
+    if not (np.isfinite(sizes) & (sizes >= 0)).all():
+        raise UpdateError(f"A scale of {name} is not a finite number of at least 0.")
+    with np.errstate(over="ignore"):  # `decode` refuses what is not finite
+        whole: npt.NDArray[np.float32] = blocks * sizes[:, None]
     return whole.reshape(-1)[: value.size].reshape(shape)

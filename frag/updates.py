@@ -40,6 +40,8 @@ def norm(weights: Weights) -> float:
 def check_update(update: Update, like: Weights, round_num: int, limits: UpdateLimits) -> tuple[Update, tuple[str, ...]]:
     """The update within the limits, and why it was bounded.
 
+    A bounded norm is at most `max_norm` up to the rounding of float32.
+
     Raises:
         UpdateError: Names or shapes are not those of `like`, a number is not finite, the round is another, or there is
             no example behind it.
@@ -56,9 +58,13 @@ def check_update(update: Update, like: Weights, round_num: int, limits: UpdateLi
     size = norm(update.delta)
     if 0 < limits.max_norm < size:
         reasons.append(f"norm {size:.3g} scaled to {limits.max_norm:.3g}")
-        scale = np.float32(limits.max_norm / size)
-        update = replace(update, delta={name: value * scale for name, value in update.delta.items()})
+        update = replace(update, delta=_scaled(update.delta, limits.max_norm / size))
     return update, tuple(reasons)
+
+
+def _scaled(weights: Weights, factor: float) -> Weights:
+    # in float64: for a huge update the factor is subnormal in float32 and would miss the bound
+    return {name: np.multiply(value, factor, dtype=np.float64).astype(np.float32) for name, value in weights.items()}
 
 
 def _check_tensors(update: Update, like: Weights) -> None:

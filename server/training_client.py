@@ -141,6 +141,14 @@ def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     Console().print(table)
 
 
+def print_promotion(said: Any) -> None:  # noqa: ANN401 - a part of a JSON response
+    """What is live now, and what each node said to it."""
+    console = Console()
+    console.print(f"live: {said['live'] or 'the model as it is'}")
+    for node, outcome in said["nodes"].items():
+        console.print(f"  {node:24} {outcome}")
+
+
 def plot_rounds(job: Mapping[str, Any], path: Path) -> None:
     """Losses and scores by round, as PNG."""
     import matplotlib as mpl

@@ -7,6 +7,7 @@ from prompt_tuning.strategies.fedadagrad import FedAdagrad
 from prompt_tuning.strategies.fedadam import FedAdam
 from prompt_tuning.strategies.fedavg import FedAvg
 from prompt_tuning.strategies.fedavgm import FedAvgM
+from prompt_tuning.strategies.fedbuff import BufferState, FedBuff
 from prompt_tuning.strategies.fedprox import FedProx
 from prompt_tuning.strategies.fedyogi import FedYogi
 from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
@@ -21,7 +22,16 @@ STRATEGIES: Mapping[str, Any] = {
     "fedadagrad": FedAdagrad,
 }
 
-__all__ = ["STRATEGIES", "FedAvgSettings", "ServerState", "Strategy", "StrategySettings", "make_strategy"]
+__all__ = [
+    "STRATEGIES",
+    "BufferState",
+    "FedAvgSettings",
+    "FedBuff",
+    "ServerState",
+    "Strategy",
+    "StrategySettings",
+    "make_strategy",
+]
 
 
 def make_strategy(settings: StrategySettings) -> Strategy:

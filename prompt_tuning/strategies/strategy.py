@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,20 +27,14 @@ class ServerState:
         tensors = {f"weights/{name}": value for name, value in self.weights.items()}
         for slot, values in self.slots.items():
             tensors |= {f"slots/{slot}/{name}": value for name, value in values.items()}
-        return save({name: np.ascontiguousarray(v) for name, v in tensors.items()}, {"round": str(self.round_num)})
+        return save({n: np.asarray(v, order="C") for n, v in tensors.items()}, {"round": str(self.round_num)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "ServerState":
         """Raises UpdateError when `content` was not made by `to_bytes`."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        try:
-            tensors = load(content)
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            round_num = int(header["__metadata__"]["round"])
-        except (SafetensorError, ValueError, KeyError) as error:
-            raise UpdateError("A saved state of training is corrupt.", "Restore it, or start the job again.") from error
+        tensors, text = read_state(content, "round")
+        if not (text.isdecimal() and len(text) < 10) or any(value.dtype != np.float32 for value in tensors.values()):
+            raise corrupt()
         weights: dict[str, npt.NDArray[np.float32]] = {}
         slots: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
         for key, value in tensors.items():
@@ -50,7 +44,33 @@ class ServerState:
             else:
                 slot, _, name = rest.partition("/")
                 slots.setdefault(slot, {})[name] = value
-        return cls(weights=weights, round_num=round_num, slots=slots)
+        shapes = shapes_of(weights)
+        if any(shapes_of(values) != shapes for values in slots.values()):
+            raise corrupt()
+        return cls(weights=weights, round_num=int(text), slots=slots)
+
+
+def read_state(content: bytes, key: str) -> tuple[dict[str, npt.NDArray[Any]], str]:
+    """Tensors of a safetensors file, and one value of its metadata. Raises UpdateError when it is not such a file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return tensors, str(header["__metadata__"][key])
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise corrupt() from error
+
+
+def corrupt() -> UpdateError:
+    """What is raised for a saved state that cannot be read."""
+    return UpdateError("A saved state of training is corrupt.", "Restore it, or start the job again.")
+
+
+def shapes_of(values: Mapping[str, npt.NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes."""
+    return {name: value.shape for name, value in values.items()}
 
 
 class Strategy(Protocol):

@@ -84,13 +84,13 @@ def _print(found: "list[DatasetInfo]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("name", overflow="fold")
     for title in ("examples", "groups", "duplicates"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("passages", no_wrap=True)
     table.add_column("objectives", min_width=11)  # two of them take two lines
-    table.add_column("added (UTC)", no_wrap=True)
+    table.add_column("added (UTC)", no_wrap=True, min_width=16)
     for info in found:
         numbers = [f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates)]
         passages, added = "yes" if info.has_passages else "no", info.added_at[:16].replace("T", " ")

@@ -60,11 +60,11 @@ def rollback(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJs
 
 
 def _told(said: dict[str, Any], *, as_json: bool) -> None:
+    from server.training_client import print_promotion
+
     if as_json:
         typer.echo(json.dumps(said))
     else:
-        typer.echo(f"live: {said['live'] or 'the model as it is'}")
-        for node, outcome in said["nodes"].items():
-            typer.echo(f"  {node:24} {outcome}")
+        print_promotion(said)
     if any(outcome != "live" for outcome in said["nodes"].values()):
         raise typer.Exit(6)

@@ -61,7 +61,7 @@ def follow(
 
 
 def _finish(result: "dict[str, object]", client: object, plot: Path | None, *, promote: bool, as_json: bool) -> None:
-    from server.training_client import TrainingClient, plot_rounds, print_job
+    from server.training_client import TrainingClient, plot_rounds, print_job, print_promotion
 
     if plot is not None:
         plot_rounds(result, plot)
@@ -72,6 +72,8 @@ def _finish(result: "dict[str, object]", client: object, plot: Path | None, *, p
         typer.echo(json.dumps(result))
     else:
         print_job(result)
+        if "promoted" in result:
+            print_promotion(result["promoted"])
     if result["state"] != "done":
         raise typer.Exit(1)
 

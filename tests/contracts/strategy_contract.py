@@ -1,17 +1,23 @@
 """What every strategy promises."""
 
+import json
+
 import numpy as np
 import pytest
 
 from frag.errors import UpdateError
 from prompt_tuning.strategies import ServerState, Strategy
 
-WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([-1.0, 2.0], np.float32)}
+WEIGHTS = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.array([-1.0, 2.0], np.float32),
+    "scalar": np.array(0.5, np.float32),
+}
 
 
 def delta(seed: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    return {name: random.standard_normal(value.shape).astype(np.float32) for name, value in WEIGHTS.items()}
+    return {name: np.asarray(random.standard_normal(value.shape), np.float32) for name, value in WEIGHTS.items()}
 
 
 def same(left: ServerState, right: ServerState) -> None:
@@ -68,3 +74,19 @@ class StrategyContract:
     def test_a_damaged_state_is_refused(self, damage: bytes) -> None:
         with pytest.raises(UpdateError):
             ServerState.from_bytes(damage or self.after(1).to_bytes()[:-3])
+
+    @pytest.mark.parametrize(
+        ("key", "dtype", "num_bytes", "round_num"),
+        [
+            ("weights/w", "F64", 16, "1"),
+            ("weights/w", "BF16", 4, "1"),
+            ("slots/first/w", "F32", 8, "1"),
+            ("weights/w", "F32", 8, "-1"),
+            ("weights/w", "F32", 8, "9" * 5000),
+        ],
+    )
+    def test_a_state_that_cannot_be_is_refused(self, key: str, dtype: str, num_bytes: int, round_num: str) -> None:
+        entry = {"dtype": dtype, "shape": [2], "data_offsets": [0, num_bytes]}
+        header = json.dumps({"__metadata__": {"round": round_num}, key: entry}).encode()
+        with pytest.raises(UpdateError):
+            ServerState.from_bytes(len(header).to_bytes(8, "little") + header + bytes(num_bytes))

@@ -164,3 +164,29 @@ async def test_train_promote_answer_and_survive(tmp_path: Path, real_models: Mod
         restored = (federation.node("mid").prompts / "live.json").read_text()
         assert version in restored
         assert (await call(federation, "POST", "/v1/prompts/rollback"))["live"] == ""
+
+
+@pytest.mark.timeout(600)
+async def test_twenty_kills_of_the_coordinator_change_no_bit(
+    tmp_path: Path, real_models: ModelSettings, model: Path
+) -> None:
+    """At random moments of one job; each time it resumes by itself, with the nodes that the open round had."""
+    del real_models
+    long = {**JOB, "rounds": {**JOB["rounds"], "number": 60}, "evaluation": {"every": 0}}
+    moments = random.Random()
+    async with trainers(tmp_path, model) as federation:
+        whole = await ended(federation, (await call(federation, "POST", "/v1/jobs", long))["job_id"])
+        assert whole["state"] == "done", whole
+        job_id = (await call(federation, "POST", "/v1/jobs", long))["job_id"]
+        num_open = 0
+        for _ in range(20):
+            await asyncio.sleep(moments.uniform(0.0, 1.0))
+            num_open += (await call(federation, "GET", f"/v1/jobs/{job_id}"))["state"] != "done"
+            federation.kill("coordinator")
+            federation.start_coordinator()
+            await federation.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
+        killed = await ended(federation, job_id)
+        assert killed["state"] == "done", killed
+        assert num_open >= 10, "most kills met the job under way"
+        assert [r["round"] for r in killed["rounds"]] == list(range(1, 61))
+        equal(await final_weights(federation, whole), await final_weights(federation, killed))

@@ -65,6 +65,35 @@ def test_what_could_overflow_is_refused_and_adds_nothing(value: float) -> None:
         np.testing.assert_array_equal(mean, before[name])
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a": np.ones((2, 2), np.float32)},
+        {**delta(1), "c": np.ones(1, np.float32)},
+        {**delta(1), "b": np.ones(1, np.float32)},
+    ],
+)
+def test_other_names_or_shapes_add_nothing(other: dict[str, np.ndarray]) -> None:
+    total = FixedPointSum(LIKE)
+    with pytest.raises(UpdateError, match="names or shapes"):
+        total.add(other, 1)
+    assert (total.num_added, total.total_weight) == (0, 0)
+    assert not any(value.any() for value in total.sums.values())
+
+
+def test_a_resumed_sum_goes_on_and_leaves_the_first_alone() -> None:
+    first = FixedPointSum(LIKE)
+    first.add(delta(0), 3)
+    kept = first.mean()
+    second = FixedPointSum.resume(first.sums, total_weight=first.total_weight, num_added=first.num_added)
+    second.add(delta(1), 2)
+    for name, value in first.mean().items():
+        np.testing.assert_array_equal(value, kept[name])
+    first.add(delta(1), 2)
+    for name, value in first.mean().items():
+        np.testing.assert_array_equal(value, second.mean()[name])
+
+
 def test_the_largest_sum_does_not_wrap() -> None:
     total = FixedPointSum({"w": np.zeros(1, np.float32)})
     total.add({"w": np.array([MAX_ABSOLUTE], np.float32)}, MAX_TOTAL_WEIGHT - 1)

@@ -43,5 +43,17 @@ def test_influence_is_bounded() -> None:
     huge = {name: value * np.float32(1e6) for name, value in GOOD.items()}
     bounded, reasons = check_update(update(huge, num_examples=1_000_000_000), LIKE, 3, limits)
     assert bounded.num_examples == 100
-    assert norm(bounded.delta) == pytest.approx(2.0, rel=1e-5)
+    assert norm(bounded.delta) == pytest.approx(2.0, rel=1e-6)
     assert len(reasons) == 2
+    assert norm(huge) == pytest.approx(1e6)  # what was given is left as it was
+
+
+def test_the_largest_update_is_bounded_as_well() -> None:
+    like = {"w": np.zeros((20, 576), np.float32)}
+    largest = Update(node_id="mill", round_num=0, delta={"w": np.full((20, 576), 3e38, np.float32)}, num_examples=1)
+    bounded, _ = check_update(largest, like, 0, UpdateLimits(max_norm=1.0))
+    assert norm(bounded.delta) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_repr_tells_no_numbers() -> None:
+    assert "0.5" not in repr(update())

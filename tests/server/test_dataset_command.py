@@ -1,6 +1,7 @@
 """`frag dataset` as an operator meets it: a table that lines up, JSON, exit codes, and never a word of the examples."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,8 +34,8 @@ def test_add_list_remove(folder: Path) -> None:
         folder=folder,
     )
     listed = run("dataset", "list", folder=folder)
-    header, *rows = (line for line in listed.stdout.splitlines() if not line.startswith(" -"))
-    faq = next(row for row in rows if row.startswith(" faq "))
+    header, *rows = (line for line in listed.stdout.splitlines() if not line.startswith("-"))
+    faq = next(row for row in rows if row.startswith("faq "))
     assert "1,200" in faq
     assert "supervised" in faq
     for title in ("examples", "groups", "duplicates"):  # numbers end where their titles end
@@ -42,6 +43,7 @@ def test_add_list_remove(folder: Path) -> None:
         assert faq[end - 1].isdigit()
         assert faq[end] == " "
     assert faq.index("supervised") == header.index("objectives")
+    assert len(re.findall(r" 1,200 .* \d{4}-\d\d-\d\d \d\d:\d\d *$", listed.stdout, re.MULTILINE)) == 2
     assert max(map(len, listed.stdout.splitlines())) <= 80
     assert run("dataset", "remove", "faq", folder=folder).stdout == "removed faq\n"
     names = [row["name"] for row in json.loads(run("dataset", "list", "--json", folder=folder).stdout)["datasets"]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from frag.summation import FixedPointSum
 from prompt_tuning.strategies import STRATEGIES, FedAvgSettings, make_strategy
 from prompt_tuning.strategies.fedadagrad import FedAdagrad
 from prompt_tuning.strategies.fedadam import FedAdam
@@ -38,11 +39,14 @@ class TestFedAdagrad(StrategyContract):
 
 
 def two_rounds(strategy) -> list[float]:
-    """One weight that starts at 1, with mean updates 0.5 and −0.25."""
+    """One weight that starts at 1, with mean updates (1·2 + 3·0)/4 = 0.5 and (1·(−1) + 3·0)/4 = −0.25 of two nodes."""
     state = strategy.init({"w": np.array([1.0], np.float32)})
     seen = []
-    for value in (0.5, -0.25):
-        state = strategy.apply(state, {"w": np.array([value], np.float32)})
+    for value in (2.0, -1.0):
+        total = FixedPointSum(state.weights)
+        total.add({"w": np.array([value], np.float32)}, 1)
+        total.add({"w": np.array([0.0], np.float32)}, 3)
+        state = strategy.apply(state, total.mean())
         seen.append(float(state.weights["w"][0]))
     return seen
 
