@@ -33,13 +33,17 @@ class AdaptedEffects:
         self._kept: OrderedDict[int, tuple[Adaptation, _Ready]] = OrderedDict()
 
     def check(self, adaptation: Adaptation) -> None:
-        """Raises ModelError when the adaptation was trained for something else, or its tensors do not fit."""
+        """Raises ModelError when the adaptation was trained for something else, or its tensors do not fit.
+
+        A template is mere text and fits every model.
+        """
+        if adaptation.method == "template":
+            return
         if adaptation.base_model != self._base_model:
             raise ModelError("The prompt was trained for another base model.", "Train one for this model.")
         if adaptation.layout != self._layout:
             raise ModelError("The prompt was trained for another token layout.", "Train it again.")
-        if adaptation.method != "template":
-            self._ready(adaptation).try_out(self._forward)
+        self._ready(adaptation).try_out(self._forward)
 
     def effect(self, adaptation: Adaptation, requests: Sequence[GenerationRequest]) -> Effect | None:
         """What the adaptation does to a batch; None for a mere template.

@@ -37,6 +37,28 @@ def show(version: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = 
 
 
 @app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    instruction: Annotated[str, typer.Option(help="What the model is told before passages and question.")] = "",
+    examples: Annotated[Path | None, typer.Option(help="JSONL with passage, question and answer: few-shot.")] = None,
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+) -> None:
+    """Register a hand-written or few-shot template. It is shown to every node's model: put nothing private into it."""
+    from prompt_tuning.dataset import read_examples
+    from server.training_client import TrainingClient
+
+    shown = [
+        ("\n\n".join(example.passages), example.question, example.answers[0])
+        for example in (read_examples(examples) if examples else [])
+    ]
+    body = {"name": name, "instruction": instruction, "examples": shown}
+    added = asyncio.run(TrainingClient(url, key, tls_ca).post("/v1/prompts", body))
+    typer.echo(f"version {added['version']}; make it live with: frag prompts promote {added['version']}")
+
+
+@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="A version, or `none` for the model as it is.")],
     url: Url = _URL,

@@ -82,8 +82,8 @@ def test_a_template_is_a_version_too(model: TransformersLanguageModel) -> None:
         place=Place.BEFORE,
         tensors={},
         template=TOLD,
-        base_model=model.fingerprint,
-        layout=model.layout.fingerprint,
+        base_model="",
+        layout="",
     )
     restored = load_adaptation(save_adaptation(told))
     assert restored.template == TOLD

@@ -9,6 +9,7 @@ from prompt_tuning.job import JobSettings, places_of
 from server.coordinator.bodies import json_body, json_response
 from server.coordinator.state import STATE
 from server.coordinator.training import exchange
+from server.coordinator.training.versions import NewTemplate
 
 training_routes = web.RouteTableDef()
 
@@ -83,6 +84,14 @@ async def list_prompts(request: web.Request) -> web.Response:
     await _admit(request, "query")
     versions = request.app[STATE].versions
     return json_response({"live": await versions.live(), "prompts": await versions.listed()})
+
+
+@training_routes.post("/v1/prompts")
+async def add_template(request: web.Request) -> web.Response:
+    """Registers a written template as a version; it goes live only by promotion."""
+    await _admit(request, "train")
+    version = await request.app[STATE].versions.add_template(await json_body(request, NewTemplate))
+    return json_response({"version": version}, status=201)
 
 
 @training_routes.get("/v1/prompts/{version}")

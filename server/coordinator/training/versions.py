@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 import structlog
 
 from frag.errors import ConflictError
-from frag.types import Adaptation
+from frag.types import Adaptation, Place, Template
 from prompt_tuning.adaptation_file import save_adaptation
 from server.coordinator.blobs import Blobs
 from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
@@ -20,6 +21,17 @@ from server.wire.messages import Promote
 
 _log = structlog.get_logger()
 _FLIP_LIMIT_S = 60.0
+
+
+Text = Annotated[str, msgspec.Meta(max_length=8000)]
+
+
+class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A prompt that somebody wrote: an instruction, and (passage, question, answer) turns that show the form."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,54}$")]
+    instruction: Text = ""
+    examples: Annotated[tuple[tuple[Text, Text, Text], ...], msgspec.Meta(max_length=16)] = ()
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +80,20 @@ class Versions:
             )
         )
         return version
+
+    async def add_template(self, template: NewTemplate) -> str:
+        """Keeps a hand-written or few-shot template under its name and the first digits of its content's hash."""
+        adaptation = Adaptation(
+            method="template",
+            settings={},
+            place=Place.BEFORE,
+            tensors={},
+            template=Template(instruction=template.instruction, examples=template.examples),
+            base_model="",
+            layout="",
+        )
+        digest = hashlib.sha256(save_adaptation(adaptation)).hexdigest()
+        return await self.add(adaptation, version=f"{template.name}-{digest[:8]}")
 
     async def listed(self) -> list[Version]:
         """All versions, oldest first."""

@@ -256,3 +256,16 @@ async def test_promotion_reaches_nodes_now_and_when_they_come_back(federation: I
     assert back["live"] == ""
     assert trainers["a"].promoted == [version, ""]
     assert (await federation.post("/v1/prompts/nothing/promote", {}))[0] == 404
+
+
+async def test_a_written_template_is_a_version_too(federation: InProcessFederation) -> None:
+    trainer = ScriptedTrainer(federation.url, honest(1.0))
+    await join(federation, "a", trainer)
+    body = {"name": "terse", "instruction": "Be brief.", "examples": [["Tea is hot.", "What is tea?", "hot"]]}
+    status, added = await federation.post("/v1/prompts", body)
+    assert status == 201
+    assert (await federation.post("/v1/prompts", body))[1] == added, "the same content is the same version"
+    assert (await federation.post(f"/v1/prompts/{added['version']}/promote", {}))[1]["nodes"] == {"a": "live"}
+    assert trainer.promoted == [added["version"]]
+    for wrong in ({"name": "Not A Name"}, {"name": "x", "typo": 1}, {"name": "x", "examples": [["a", "b"]]}):
+        assert (await federation.post("/v1/prompts", wrong))[0] == 422
