@@ -17,7 +17,7 @@ from frag.errors import BadRequestError, DatasetError
 from prompt_tuning.rows import Row, read_rows, read_squad_rows
 
 MAX_QUESTION_CHARS = 8_000
-MAX_ANSWER_CHARS = 8_000
+MAX_ANSWER_CHARS = 16_000
 MAX_PASSAGE_CHARS = 100_000
 MAX_TEXT_CHARS = 100_000
 MAX_GROUP_CHARS = 1_000

@@ -7,7 +7,7 @@ examples in msgpack. Knows nothing of training.
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -73,6 +73,14 @@ class Datasets:
     def listed(self) -> list[DatasetInfo]:
         """All data sets by name. Raises DatasetError naming one whose file is damaged."""
         return [self.info(name) for name in self._names()]
+
+    def usable(self) -> list[str]:
+        """Names of the data sets that are whole; a damaged one must not keep the others from training."""
+        names = []
+        for name in self._names():
+            with suppress(DatasetError):
+                names.append(self.info(name).name)
+        return names
 
     def info(self, name: str) -> DatasetInfo:
         """Sizes of one data set, without reading its examples.

@@ -50,7 +50,7 @@ class TrainingDesk:
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
-        return tuple(info.name for info in self._datasets.listed())
+        return tuple(self._datasets.usable())
 
     async def train(self, request: Train, on_progress: Send) -> Trained:
         """One round. Raises FragError; cancelling stops the training process."""

@@ -111,6 +111,8 @@ def test_a_file_under_another_name_is_damaged(datasets: Datasets, source: Path, 
     (tmp_path / "datasets" / "qa.examples").rename(tmp_path / "datasets" / "other.examples")
     with pytest.raises(DatasetError, match="other"):
         datasets.listed()
+    datasets.add("whole", source)
+    assert datasets.usable() == ["whole"], "jobs can still ask for the others"
 
 
 REPLACEMENT = """
