@@ -77,7 +77,7 @@ class Trainable:
         vectors: Sequence[FloatArray] | None = None,
         progress: Progress = lambda _done, _total: None,
     ) -> list[Prepared]:
-        """Lays the examples out and computes what is frozen of them.
+        """Lays the examples out and computes what is frozen of them, so that steps and answers are cheap.
 
         Args:
             examples: Questions with answers, or texts, as the objective asks for.
@@ -85,13 +85,21 @@ class Trainable:
             vectors: The embedder's, one a question, where the method reads them.
             progress: Told about runs of the frozen model.
         """
-        if objective is Objective.CAUSAL_LM:
-            prepared = [window for example in examples for window in self._windows(example)]
-        else:
-            given = vectors if vectors is not None else [None] * len(examples)
-            prepared = [self._question(example, vector) for example, vector in zip(examples, given, strict=True)]
+        prepared = self.lay_out(examples, objective, vectors)
         self._inputs.prepare([example.divided.frozen for example in prepared], progress)
         return prepared
+
+    def lay_out(
+        self,
+        examples: Sequence[Example],
+        objective: Objective = Objective.SUPERVISED,
+        vectors: Sequence[FloatArray] | None = None,
+    ) -> list[Prepared]:
+        """Token ids alone: for examples that are read once."""
+        if objective is Objective.CAUSAL_LM:
+            return [window for example in examples for window in self._windows(example)]
+        given = vectors if vectors is not None else [None] * len(examples)
+        return [self._question(example, vector) for example, vector in zip(examples, given, strict=True)]
 
     def _question(self, example: Example, vector: FloatArray | None) -> Prepared:
         answer_ids = self._model.layout.completion_ids(example.answers[0])[-self._model.max_context_tokens // 2 :]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from prompt_tuning.job import JobSettings
 from server.evaluation.measures import interval_95
 from server.evaluation.training.partition import Labelled, partition
 from server.evaluation.training.systems import Bench, Scores, Tick
+
+if TYPE_CHECKING:
+    from prompt_tuning.frozen_inputs import FrozenInputs
+
+_MEMORY_BYTES = 10 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,7 @@ class TrainPlan:
 
 def evaluate_train(plan: TrainPlan, tick: Tick) -> dict[str, Any]:
     """The report as JSON types: each system with its measure, its interval, and what it gains over others."""
+    from prompt_tuning.frozen_inputs import FrozenInputs
     from prompt_tuning.language_model import TransformersLanguageModel
 
     folder = locate(plan.language_model, Kind.LANGUAGE_MODEL)
@@ -41,7 +47,8 @@ def evaluate_train(plan: TrainPlan, tick: Tick) -> dict[str, Any]:
     embed = _embedder(plan.threads)
     retrieved = _with_retrieved(plan.task, embed)
     started = time.perf_counter()
-    runs = [_run_seed(plan, seed, model, embed, retrieved, tick) for seed in plan.seeds]
+    inputs = FrozenInputs(model.forward, memory_bytes=_MEMORY_BYTES)
+    runs = [_run_seed(plan, seed, model, embed, retrieved, inputs, tick) for seed in plan.seeds]
     report = _reduce(plan, runs)
     return report | {"seconds": round(time.perf_counter() - started, 1)}
 
@@ -72,6 +79,7 @@ def _run_seed(
     model: Any,  # noqa: ANN401 - the loaded language model, whose module is heavy to import
     embed: Callable[[Sequence[str]], FloatArray],
     retrieved: Sequence[Example],
+    inputs: "FrozenInputs",
     tick: Tick,
 ) -> dict[str, Scores]:
     job = plan.job.model_copy(update={"seed": seed})
@@ -84,6 +92,7 @@ def _run_seed(
         folder=place,
         embed=embed,
         tick=lambda what, done, total: tick(f"seed {seed}: {what}", done, total),
+        inputs=inputs,
         retrieved=retrieved,
     )
     found = bench.templates()

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ Tick = Callable[[str, int, int], None]
 Scores = dict[str, Any]
 """`token_f1` and `exact_match`: one number a test question; `seconds` of training; `curve` of (seconds, loss)."""
 
-_MEMORY_BYTES = 8 << 30
 _VALIDATION_PER_NODE = 8
 
 
@@ -43,25 +42,27 @@ class Bench:
     folder: Path
     embed: Callable[[Sequence[str]], FloatArray]
     tick: Tick
+    inputs: FrozenInputs
+    """Keys and values that all seeds and systems read."""
     retrieved: Sequence[Example] = ()
     """The test questions with passages found by the retriever instead of the gold ones."""
-    _inputs: FrozenInputs = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._inputs = FrozenInputs(self.model.forward, memory_bytes=_MEMORY_BYTES)
 
     def templates(self) -> dict[str, Scores]:
         """The best template by federated validation, and the bare default, on the test questions."""
         best = self._kept("template-choice", "", self._choose_template)["best"]
         return {
-            "zero_shot": self._kept("zero-shot", "", lambda: self._written(self._told())),
-            "best_template": self._kept("template", best, lambda: self._written(self._told(TEMPLATES[best])))
-            | {"template": best},
+            "zero_shot": self._told_result(Template()),
+            "best_template": self._told_result(TEMPLATES[best]) | {"template": best},
         }
 
-    def _told(self, template: Template | None = None) -> Template:
+    def _told_result(self, template: Template) -> Scores:
+        """What is written needs no seed: one result for all of them, beside their folders."""
+        told = self._told(template)
+        key = f"{self.task.name} {len(self.task.test)} {told.instruction} {told.examples}"
+        return self._kept("../written", key, lambda: self._written(told))
+
+    def _told(self, chosen: Template) -> Template:
         """The task's own instruction stands in for an empty one."""
-        chosen = template or Template()
         return Template(instruction=chosen.instruction or self.task.instruction, examples=chosen.examples)
 
     def _choose_template(self) -> Scores:
@@ -88,7 +89,7 @@ class Bench:
         """Only to lay out and answer: a method is needed, its weights are not used."""
         from prompt_tuning.methods import LoraSettings
 
-        return Trainable(self.model, LoraSettings(), template, FrozenInputs(self.model.forward, memory_bytes=0))
+        return Trainable(self.model, LoraSettings(), template, self.inputs)
 
     def federated(self, job: JobSettings) -> Scores:
         """The simulation, resumed after its last finished round."""
@@ -140,10 +141,10 @@ class Bench:
         trained = train(
             trainable, self._initial(trainable, job), prepared, settings, schedule, seed=job.seed, on_step=on_step
         )
-        return self._measured(trained.weights, trainable, curve)
+        return self._measured(trained.weights, trainable, curve, retrieves=name == "centralised")
 
     def _trainable(self, job: JobSettings) -> Trainable:
-        return Trainable(self.model, job.method, self._told(job.template), self._inputs)
+        return Trainable(self.model, job.method, self._told(job.template), self.inputs)
 
     def _prepared(self, job: JobSettings) -> tuple[Trainable, dict[str, list[Prepared]]]:
         trainable = self._trainable(job)
@@ -161,10 +162,12 @@ class Bench:
         width = self.embed(["?"]).shape[1] if trainable.method.reads_vectors else 0
         return trainable.initial(seed=job.seed, vector_width=width)
 
-    def _measured(self, weights: Weights, trainable: Trainable, curve: Sequence[tuple[float, float]]) -> Scores:
+    def _measured(
+        self, weights: Weights, trainable: Trainable, curve: Sequence[tuple[float, float]], *, retrieves: bool = True
+    ) -> Scores:
         found: Scores = {"seconds": curve[-1][0] if curve else 0.0, "curve": list(curve)}
         found["gold"] = self._score(weights, trainable, self.task.test)
-        if self.retrieved:
+        if self.retrieved and retrieves:
             found["retrieved"] = self._score(weights, trainable, self.retrieved)
         found["num_bytes"] = sum(value.nbytes for value in weights.values())
         return found
@@ -172,7 +175,7 @@ class Bench:
     def _score(self, weights: Weights | None, trainable: Trainable, examples: Sequence[Example]) -> Scores:
         answers = trainable.answers(
             weights,
-            self._prepare(trainable, examples),
+            trainable.lay_out(examples) if weights is None else self._prepare(trainable, examples),
             progress=lambda done, total: self.tick("answering", done, total),
         )
         pairs = [(answer, example.answers) for answer, example in zip(answers, examples, strict=True)]
