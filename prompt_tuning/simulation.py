@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from frag.quantization import compress, decode
 from frag.sampling import sample_nodes
 from frag.updates import Update, Weights, difference
+from prompt_tuning.buffered_simulation import BufferedSimulation
 from prompt_tuning.job import JobSettings
 from prompt_tuning.local_training import train
 from prompt_tuning.rounds import Round, RoundResult, node_seed, schedule
@@ -42,6 +43,9 @@ class Simulation:
 
     def run(self, state: ServerState) -> Iterator[RoundResult]:
         """Plays the rounds that `state` has not seen yet."""
+        if self.job.strategy.kind == "fedbuff":
+            yield from BufferedSimulation(self.job, list(self.nodes), self._train).run(state)
+            return
         while state.round_num < self.job.rounds.number:
             result = self._play(state)
             state = result.state

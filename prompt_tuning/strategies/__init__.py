@@ -10,7 +10,7 @@ from prompt_tuning.strategies.fedavgm import FedAvgM
 from prompt_tuning.strategies.fedbuff import BufferState, FedBuff
 from prompt_tuning.strategies.fedprox import FedProx
 from prompt_tuning.strategies.fedyogi import FedYogi
-from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
+from prompt_tuning.strategies.settings import FedAvgSettings, FedBuffSettings, StrategySettings
 from prompt_tuning.strategies.strategy import ServerState, Strategy
 
 STRATEGIES: Mapping[str, Any] = {
@@ -27,14 +27,25 @@ __all__ = [
     "BufferState",
     "FedAvgSettings",
     "FedBuff",
+    "FedBuffSettings",
     "ServerState",
     "Strategy",
     "StrategySettings",
+    "make_buffer",
     "make_strategy",
 ]
 
 
 def make_strategy(settings: StrategySettings) -> Strategy:
-    """The strategy that `settings.kind` names."""
+    """The strategy that `settings.kind` names; for a buffer, the one within it."""
+    if isinstance(settings, FedBuffSettings):
+        return FedAvg(learning_rate=settings.learning_rate)
     strategy: Strategy = STRATEGIES[settings.kind](**settings.model_dump(exclude={"kind"}))
     return strategy
+
+
+def make_buffer(settings: FedBuffSettings) -> FedBuff:
+    """The buffer with its strategy."""
+    return FedBuff(
+        strategy=make_strategy(settings), buffer_size=settings.buffer_size, max_staleness=settings.max_staleness
+    )

@@ -3,7 +3,7 @@
 Source: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation", Algorithm 1, with its staleness
 weight 1 / √(1 + τ); n_k as in FedAvg (the algorithm has n_k = 1).
 
-It is not one of `STRATEGIES`: a job's rounds wait for their roster, and this has no roster.
+A step of the buffer is a round of its job; the strategy within decides what the mean of a step does to the weights.
 """
 
 import json
@@ -86,6 +86,19 @@ class FedBuff:
     def init(self, weights: Weights) -> BufferState:
         """The state before the first update."""
         return self._emptied(self.strategy.init(weights), {})
+
+    def resume(self, server: ServerState) -> BufferState:
+        """An empty buffer on a committed state. Updates of older states do not fit it: they may have counted."""
+        return self._emptied(server, {})
+
+    def close(self, state: BufferState) -> BufferState:
+        """The state after a step with what has come so far: for a buffer that nobody is left to fill.
+
+        Raises:
+            UpdateError: The buffer is empty.
+        """
+        total = FixedPointSum.resume(state.sums, total_weight=state.total_weight, num_added=state.num_buffered)
+        return self._emptied(self.strategy.apply(state.server, total.mean()), state.last_base)
 
     def offer(self, state: BufferState, update: Update, base_round: int) -> BufferState:
         """The state with the update; the weights change when it fills the buffer, whatever the order within it.

@@ -50,7 +50,22 @@ class FedAdagradSettings(_FedOptSettings):
     beta_1: Share = 0.0
 
 
+class FedBuffSettings(_Settings):
+    """Asynchronous: nodes are never waited for; a round of the job is a step of the buffer."""
+
+    kind: Literal["fedbuff"] = "fedbuff"
+    learning_rate: Rate = 1.0
+    buffer_size: int = Field(10, ge=1, le=100_000, description="updates that make a step; fewer nodes: all of them")
+    max_staleness: int = Field(20, ge=0, le=100_000, description="steps after which an update is too old to count")
+
+
 StrategySettings = Annotated[
-    FedAvgSettings | FedProxSettings | FedAvgMSettings | FedAdamSettings | FedYogiSettings | FedAdagradSettings,
+    FedAvgSettings
+    | FedProxSettings
+    | FedAvgMSettings
+    | FedAdamSettings
+    | FedYogiSettings
+    | FedAdagradSettings
+    | FedBuffSettings,
     Field(discriminator="kind"),
 ]

@@ -122,6 +122,46 @@ def train(
         typer.echo(f"wrote {file}")
 
 
+@app.command()
+def live(
+    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON.")],
+    job: Annotated[Path, typer.Option(help="job.toml of the training job.")],
+    silos: Annotated[int, typer.Option(min=1, help="Nodes that the articles are merged into.")] = 3,
+    test_silos: Annotated[int, typer.Option(min=1, help="Last articles: asked, never trained on.")] = 12,
+    questions: Annotated[int, typer.Option(min=1, help="Questions of each phase.")] = 200,
+    rate: Annotated[float, typer.Option(min=0.001, help="Poisson arrivals a second, the same in every phase.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of sample, split and arrivals.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON and plot.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Run in this new folder and keep it, with its logs.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The whole loop over one running federation: questions, a job beside them, promotion, the questions again."""
+    from prompt_tuning.job import load_job
+    from server.evaluation.datasets import load_dataset
+    from server.evaluation.training.live import LivePlan, evaluate_live
+    from server.evaluation.training.live_report import print_live, write_live
+
+    plan = LivePlan(
+        dataset=load_dataset(dataset),
+        job=load_job(job),
+        num_silos=silos,
+        num_test_silos=test_silos,
+        num_questions=questions,
+        rate_per_s=rate,
+        seed=seed,
+    )
+    with _bar(quiet=as_json) as tick:
+        report = asyncio.run(evaluate_live(plan, tick, keep))
+    files = write_live(report, out) if out else []
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    print_live(report)
+    for file in files:
+        typer.echo(f"wrote {file}")
+
+
 @contextmanager
 def _bar(*, quiet: bool) -> "Iterator[Tick]":
     """One bar on standard error that follows what is under way."""

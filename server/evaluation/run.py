@@ -22,6 +22,7 @@ from server.evaluation.wire_meter import WireMeter, wire_meter
 from server.local_federation import LocalFederation, free_port
 from server.node.answering import document_alias
 from server.node.assembly import load_embedder
+from server.node.datasets import Datasets
 
 _COLLECTION = "documents"
 _TOP_K = 20
@@ -61,15 +62,23 @@ class Recorded:
 
 @asynccontextmanager
 async def running(
-    folder: Path, silos: Mapping[str, Sequence[Document]], *, generate: bool, tick: Tick
+    folder: Path,
+    silos: Mapping[str, Sequence[Document]],
+    *,
+    generate: bool,
+    tick: Tick,
+    examples: tuple[str, Mapping[str, Path]] = ("", {}),
 ) -> AsyncIterator[System]:
-    """One node a silo, ingested, connected through a meter."""
+    """One node a silo, ingested, connected through a meter; `examples` names a training set, and its file by node."""
     async with AsyncExitStack() as stack:
         port = free_port()
         meter = await stack.enter_async_context(wire_meter(port))
         settings = {"queries_per_minute": 10_000_000, "models": {"threads": 1}}
         federation = await stack.enter_async_context(LocalFederation(folder, settings=settings, port=port))
         documents = await _set_up(federation, silos, meter.port, generate=generate, tick=tick)
+        dataset, files = examples
+        for name, file in files.items():
+            await asyncio.to_thread(Datasets(federation.node(name).datasets).add, dataset, file)
         for name in silos:
             federation.start_node(name)
         tick("starting nodes", 0, 0)

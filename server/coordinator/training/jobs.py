@@ -20,9 +20,12 @@ from prompt_tuning.strategies import ServerState, make_strategy
 from server.coordinator.blobs import Blobs
 from server.coordinator.links import Registry
 from server.coordinator.tables import JobRow
+from server.coordinator.training.buffered import BufferedRun
+from server.coordinator.training.commits import Commits
 from server.coordinator.training.exchange import Exchange
+from server.coordinator.training.participants import Participants
 from server.coordinator.training.records import ENDED, RoundRecord, TrainingRecords
-from server.coordinator.training.rounds import JobRun
+from server.coordinator.training.rounds import SynchronousRun
 from server.coordinator.training.start import JobStart, StartInfo, make_start
 from server.coordinator.training.versions import Versions
 
@@ -175,17 +178,17 @@ class JobService:
         row = await self._records.job(job_id)
         job = JobSettings.model_validate_json(row.settings)
         info = await self._begun(job_id, job, row)
-        run = JobRun(
+        participants = Participants(
             job_id=job_id,
             job=job,
             base_model=info.base_model,
             registry=self._registry,
             exchange=self._exchange,
-            records=self._records,
-            blobs=self._blobs,
             emit=lambda name, content: self._emit(job_id, name, content),
         )
-        state, metrics = await run.run()
+        commits = Commits(job_id=job_id, records=self._records, blobs=self._blobs)
+        state = await _run_of(job)(participants, commits).run()
+        metrics = await participants.evaluate(state)
         return await self._publish(job_id, job, info, state, metrics)
 
     async def _begun(self, job_id: str, job: JobSettings, row: JobRow) -> StartInfo:
@@ -214,6 +217,10 @@ class JobService:
             embedder=info.embedder,
         )
         return await self._versions.add(adaptation, version=job_id, job_id=job_id, metrics=metrics)
+
+
+def _run_of(job: JobSettings) -> type[SynchronousRun | BufferedRun]:
+    return BufferedRun if job.strategy.kind == "fedbuff" else SynchronousRun
 
 
 def _own(content: bytes) -> "dict[str, Any]":
