@@ -55,6 +55,17 @@ class UpdateSettings(_Strict):
     max_examples: int = Field(100_000, ge=1, description="n_k counts up to this")
 
 
+class PublicSettings(_Strict):
+    """Data that the coordinator itself holds, and trains on before each round (Algorithm 2, lines 4 and 5)."""
+
+    dataset: Name = Field(description="name under which the coordinator holds its examples")
+    steps: int = Field(20, ge=1, le=100_000, description="optimiser steps of a pass")
+    margin: float = Field(
+        0.01, ge=0, lt=1, description="share of the validation loss that a pass must gain for another one to follow"
+    )
+    max_passes: int = Field(5, ge=1, le=1000, description="before each round")
+
+
 class EvaluationSettings(_Strict):
     """What nodes measure on their own held-out share."""
 
@@ -78,11 +89,14 @@ class JobSettings(_Strict):
     context: ContextSettings = ContextSettings()
     update: UpdateSettings = UpdateSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    public: PublicSettings | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "JobSettings":
         if self.objective is Objective.CAUSAL_LM and self.method.kind == "generator":
             raise ValueError("a generator needs questions; causal_lm has none")
+        if self.public is not None and self.strategy.kind == "fedbuff":
+            raise ValueError("public data is trained on between rounds; fedbuff has no such moment")
         if 0 < self.rounds.nodes_per_round < self.rounds.min_replies:
             raise ValueError(
                 f"rounds.min_replies {self.rounds.min_replies} is over nodes_per_round {self.rounds.nodes_per_round}"

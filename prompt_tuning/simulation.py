@@ -4,14 +4,17 @@ The model is loaded once and frozen keys and values are shared, which changes no
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from frag.quantization import compress, decode
 from frag.sampling import sample_nodes
 from frag.updates import Update, Weights, difference
 from prompt_tuning.buffered_simulation import BufferedSimulation
-from prompt_tuning.job import JobSettings
+from prompt_tuning.job import JobSettings, PublicSettings
 from prompt_tuning.local_training import train
+from prompt_tuning.public_phase import PublicPasses, moved, pass_name, public_job
 from prompt_tuning.rounds import Round, RoundResult, node_seed, schedule
 from prompt_tuning.strategies import ServerState, make_strategy
 from prompt_tuning.trainable import Prepared, Trainable
@@ -28,6 +31,9 @@ class Simulation:
         job: What is trained and how.
         trainable: The method on the model.
         nodes: Prepared training examples of every node.
+        validation: Of every node, for stopping early.
+        public: Examples that are trained on before each round, where the job has a public phase.
+        public_validation: What decides when the nodes' turn comes.
     """
 
     job: JobSettings
@@ -35,6 +41,8 @@ class Simulation:
     nodes: Mapping[str, Sequence[Prepared]]
     validation: Mapping[str, Sequence[Prepared]] = field(default_factory=dict)
     on_step: OnStep = lambda _node, _step, _loss: None
+    public: Sequence[Prepared] = ()
+    public_validation: Sequence[Prepared] = ()
     _residuals: dict[str, Weights] = field(default_factory=dict)
 
     def start(self, weights: Weights) -> ServerState:
@@ -52,13 +60,42 @@ class Simulation:
             yield result
 
     def _play(self, state: ServerState) -> RoundResult:
+        seen: dict[str, float] = {}
+        if self.job.public is not None:
+            passes = self._optimise(self.job.public, state)
+            state, seen = passes.state, passes.metrics()
         chosen = sample_nodes(
             list(self.nodes), self.job.rounds.nodes_per_round, seed=self.job.seed, round_num=state.round_num
         )
         current = Round(self.job, state)
         for node_id in chosen:
             current.offer(self._train(node_id, state))
-        return current.finish()
+        result = current.finish()
+        return replace(result, metrics={**result.metrics, **seen})
+
+    def _optimise(self, settings: PublicSettings, state: ServerState) -> PublicPasses:
+        """The public phase before a round."""
+        job = public_job(self.job)
+        passes = PublicPasses(settings, state, self._public_loss(state.weights))
+        while passes.goes_on:
+            trained = train(
+                self.trainable,
+                passes.state.weights,
+                self.public,
+                job.local,
+                schedule(job, state.round_num),
+                seed=node_seed(job, state.round_num, pass_name(passes.num_passes)),
+                validation=self.public_validation,
+            )
+            after = moved(passes.state, difference(trained.weights, passes.state.weights))
+            passes.offer(after, self._public_loss(after.weights))
+        return passes
+
+    def _public_loss(self, weights: Weights) -> float:
+        import torch
+
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+        return self.trainable.mean_loss(tensors, self.public_validation)
 
     def _train(self, node_id: str, state: ServerState) -> Update:
         trained = train(

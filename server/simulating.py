@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from frag.durable import write_atomic
 from frag.errors import BadRequestError
@@ -18,6 +19,7 @@ from prompt_tuning.simulation import Simulation
 from prompt_tuning.trainable import Trainable
 
 OnRound = Callable[[RoundResult], None]
+Embed = Callable[[Sequence[Example]], list[FloatArray] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +33,27 @@ class Simulated:
 
 
 def simulate(
-    job: JobSettings, data: Path, num_nodes: int, model_name: str, threads: int, on_round: OnRound
+    job: JobSettings,
+    data: Path,
+    num_nodes: int,
+    model_name: str,
+    threads: int,
+    on_round: OnRound,
+    public: Path | None = None,
 ) -> Simulated:
     """Deals the training share of `data` out over nodes by group, and plays the job.
 
+    Args:
+        job: What is trained and how.
+        data: Examples of all nodes.
+        num_nodes: How many nodes they are dealt to.
+        model_name: Language model.
+        threads: Of the CPU.
+        on_round: Told after every round.
+        public: Examples of the coordinator, for the job's public phase.
+
     Raises:
-        BadRequestError: There are fewer groups than nodes.
+        BadRequestError: There are fewer groups than nodes, or the job has a public phase and there is no file for it.
         DatasetError: The file cannot be used.
         ModelError: The model is missing, or the method does not fit it.
     """
@@ -47,7 +64,7 @@ def simulate(
     trainable = Trainable(model, job.method, job.template)
     embed, width, fingerprint = _embedder(trainable, threads)
     prepared = {name: trainable.prepare(examples, job.objective, embed(examples)) for name, examples in nodes.items()}
-    simulation = Simulation(job, trainable, prepared)
+    simulation = Simulation(job, trainable, prepared, **_public_parts(job, public, trainable, embed))
     state = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
     losses = []
     for result in simulation.run(state):
@@ -66,6 +83,20 @@ def simulate(
     )
     num_examples = sum(map(len, nodes.values()))
     return Simulated(losses=losses, num_examples=num_examples, num_bytes=adaptation.num_bytes, adaptation=adaptation)
+
+
+def _public_parts(job: JobSettings, public: Path | None, trainable: Trainable, embed: Embed) -> dict[str, Any]:
+    """What the public phase trains on and is measured by."""
+    if job.public is None:
+        return {}
+    if public is None:
+        raise BadRequestError("The job has a public phase.", "Give its examples with --public, or leave out [public].")
+    parts = split(read_examples(public))
+    held_out = (parts.held_out or parts.validation)[: job.evaluation.max_examples]
+    return {
+        "public": trainable.prepare(parts.train, job.objective, embed(parts.train)),
+        "public_validation": trainable.prepare(held_out, job.objective, embed(held_out)),
+    }
 
 
 def write_adaptation(simulated: Simulated, path: Path) -> None:
@@ -87,9 +118,7 @@ def _deal(examples: Sequence[Example], num_nodes: int, seed: int) -> dict[str, l
     return nodes
 
 
-def _embedder(
-    trainable: Trainable, threads: int
-) -> tuple[Callable[[Sequence[Example]], list[FloatArray] | None], int, str]:
+def _embedder(trainable: Trainable, threads: int) -> tuple[Embed, int, str]:
     """Question vectors, their width and the embedder's fingerprint, where the method reads them."""
     if not trainable.method.reads_vectors:
         return lambda _examples: None, 0, ""

@@ -11,16 +11,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The training examples of a node. They never leave it.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
+Folder = Annotated[
+    Path,
+    typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node, or of a coordinator for public data."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _DEFAULT = Path("node")
 
 
 def _datasets(folder: Path) -> "Datasets":
+    from server.coordinator.folder import CoordinatorFolder
     from server.node.datasets import Datasets
     from server.node.state import NodeFolder
 
-    place = NodeFolder(folder)
+    here = CoordinatorFolder(folder)
+    place = here if here.settings_file.is_file() else NodeFolder(folder)
     place.settings()  # a wrong --folder is said before anything is written
     return Datasets(place.datasets)
 

@@ -13,6 +13,7 @@ def simulate(
     nodes: Annotated[int, typer.Option(min=1, help="Simulated nodes.")] = 6,
     model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    public: Annotated[Path | None, typer.Option(help="Examples of the coordinator, for the public phase.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the trained adaptation goes, as safetensors.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -38,6 +39,7 @@ def simulate(
             lambda done: bars.update(
                 bar, completed=done.state.round_num, description=f"loss {done.metrics.get('loss', 0.0):.3f}"
             ),
+            public,
         )
     if out is not None:
         write_adaptation(result, out)

@@ -23,6 +23,7 @@ from server.coordinator.routes import routes
 from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
+from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import TrainingRecords
 from server.coordinator.training.routes import training_routes
 from server.coordinator.training.versions import Versions
@@ -62,6 +63,7 @@ async def _resources(
                 exchange=exchange,
                 versions=versions,
                 models=settings.models,
+                public=PublicData(folder=folder, models=settings.models),
             )
         )
         app[STATE] = CoordinatorState(

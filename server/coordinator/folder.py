@@ -34,6 +34,16 @@ class CoordinatorFolder:
     def blobs(self) -> Path:
         return self.folder / "blobs"
 
+    @property
+    def datasets(self) -> Path:
+        """Public examples, for the public-data phase of jobs."""
+        return self.folder / "datasets"
+
+    @property
+    def training(self) -> Path:
+        """What the public-data phase keeps between passes."""
+        return self.folder / "training"
+
     def create(self, host: str, port: int) -> None:
         """Makes settings and keys. Raises ConflictError when there is a coordinator here already."""
         if self.settings_file.exists():

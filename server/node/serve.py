@@ -87,7 +87,7 @@ async def _open_training(
         node_id=settings.node_id,
         folder=folder.training,
         datasets=Datasets(folder.datasets),
-        answering=answering,
+        library=answering,
         exchange=exchange,
         process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
     )

@@ -24,6 +24,7 @@ from server.coordinator.training.buffered import BufferedRun
 from server.coordinator.training.commits import Commits
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.participants import Participants
+from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import ENDED, RoundRecord, TrainingRecords
 from server.coordinator.training.rounds import SynchronousRun
 from server.coordinator.training.start import JobStart, StartInfo, make_start
@@ -55,6 +56,7 @@ class JobService:
         exchange: Exchange,
         versions: Versions,
         models: ModelSettings,
+        public: PublicData,
     ) -> None:
         self._records = records
         self._blobs = blobs
@@ -62,6 +64,7 @@ class JobService:
         self._exchange = exchange
         self._versions = versions
         self._models = models
+        self._public = public
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._streams: dict[str, _Stream] = {}
         self._current: tuple[str, asyncio.Task[None]] | None = None
@@ -83,7 +86,8 @@ class JobService:
                 await self._worker
 
     async def create(self, job: JobSettings) -> str:
-        """Queues a job and returns its id; durable when it returns."""
+        """Queues a job and returns its id; durable when it returns. Raises BadRequestError without its public data."""
+        await self._public.check(job)
         job_id = f"{job.name[:55].replace('_', '-')}-{secrets.token_hex(4)}"
         await self._records.add_job(job_id, job.model_dump_json())
         self._queue.put_nowait(job_id)
@@ -187,9 +191,16 @@ class JobService:
             emit=lambda name, content: self._emit(job_id, name, content),
         )
         commits = Commits(job_id=job_id, records=self._records, blobs=self._blobs)
-        state = await _run_of(job)(participants, commits).run()
+        state = await self._run_of(participants, commits).run()
         metrics = await participants.evaluate(state)
         return await self._publish(job_id, job, info, state, metrics)
+
+    def _run_of(self, participants: Participants, commits: Commits) -> SynchronousRun | BufferedRun:
+        job = participants.job
+        if job.strategy.kind == "fedbuff":
+            return BufferedRun(participants, commits)
+        phase = self._public.phase(participants.job_id, job, participants.base_model, participants.emit)
+        return SynchronousRun(participants, commits, phase)
 
     async def _begun(self, job_id: str, job: JobSettings, row: JobRow) -> StartInfo:
         """Fingerprints that the job is for; makes and commits its first weights when there are none."""
@@ -217,10 +228,6 @@ class JobService:
             embedder=info.embedder,
         )
         return await self._versions.add(adaptation, version=job_id, job_id=job_id, metrics=metrics)
-
-
-def _run_of(job: JobSettings) -> type[SynchronousRun | BufferedRun]:
-    return BufferedRun if job.strategy.kind == "fedbuff" else SynchronousRun
 
 
 def _own(content: bytes) -> "dict[str, Any]":

@@ -6,7 +6,7 @@ Source: Yu, Muñoz and Jannesari 2023, "Federated Foundation Models", Algorithm 
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frag.errors import UpdateError
 from frag.quantization import decode, encode
@@ -17,6 +17,7 @@ from prompt_tuning.strategies import ServerState
 from server.coordinator.links import NodeFailedError
 from server.coordinator.training.commits import Commits
 from server.coordinator.training.participants import Participants
+from server.coordinator.training.public_phase import PublicPhase
 from server.wire.messages import Trained
 
 _POLL_S = 0.2
@@ -32,16 +33,25 @@ class SynchronousRun:
 
     participants: Participants
     commits: Commits
+    public: PublicPhase | None = None
 
     async def run(self) -> ServerState:
         """The last state."""
         state = await self.commits.last()
-        while state.round_num < self.participants.job.rounds.number:
-            state = await self._play(state)
+        try:
+            while state.round_num < self.participants.job.rounds.number:
+                state = await self._play(state)
+        finally:
+            if self.public is not None:
+                await self.public.close()
         return state
 
     async def _play(self, state: ServerState) -> ServerState:
         """One round, repeated until enough updates came; durable when it returns."""
+        seen: dict[str, float] = {}
+        if self.public is not None:
+            passes = await self.public.optimise(state)
+            state, seen = passes.state, passes.metrics()
         while True:
             nodes = await self._roster(state.round_num)
             started_s = time.monotonic()
@@ -54,6 +64,7 @@ class SynchronousRun:
                 self.participants.emit("round_repeated", {"round": state.round_num, "reason": error.what})
                 await asyncio.sleep(_POLL_S)
                 continue
+            result = replace(result, metrics={**result.metrics, **seen})
             await self.commits.add(result, hashes, self.participants, started_s)
             return result.state
 

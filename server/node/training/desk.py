@@ -8,17 +8,17 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
 import structlog
 
 from frag.durable import write_private
+from frag.protocols import FloatArray
 from prompt_tuning.dataset import Example, split
 from prompt_tuning.job import JobSettings
-from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
-from server.node.exchange import Exchange
 from server.node.training.contexts import join_passages
 from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample
 from server.node.training.process import TrainingProcess
@@ -26,6 +26,24 @@ from server.wire.messages import Progress, Train, Trained
 
 _log = structlog.get_logger()
 Send = Callable[[Progress], None]
+
+
+class Library(Protocol):
+    """What examples are joined with: passages and vectors."""
+
+    def look_up(self, question: str, number: int) -> list[str]: ...
+
+    def embed(self, texts: Sequence[str]) -> FloatArray: ...
+
+    def snapshot(self) -> str: ...
+
+
+class Carrier(Protocol):
+    """How weights come and updates go."""
+
+    async def fetch(self, ticket: str, sha256: str, target: Path) -> None: ...
+
+    async def bring(self, ticket: str, content: bytes) -> None: ...
 
 
 class TrainingDesk:
@@ -37,14 +55,14 @@ class TrainingDesk:
         node_id: str,
         folder: Path,
         datasets: Datasets,
-        answering: NodeAnswering,
-        exchange: Exchange,
+        library: Library,
+        exchange: Carrier,
         process: TrainingProcess,
     ) -> None:
         self._node_id = node_id
         self._folder = folder.resolve()
         self._datasets = datasets
-        self._answering = answering
+        self._library = library
         self._exchange = exchange
         self._process = process
 
@@ -106,11 +124,11 @@ class TrainingDesk:
             return
         job = JobSettings.model_validate_json(request.job)
         parts = split(self._datasets.load(job.dataset))
-        look_up = self._answering.look_up
+        look_up = self._library.look_up
         stored = JobExamples(
             train=self._stored(job, join_passages(parts.train, job, look_up)),
             held_out=self._stored(job, join_passages(parts.held_out or parts.validation, job, look_up)),
-            snapshot=self._answering.snapshot(),
+            snapshot=self._library.snapshot(),
         )
         write_private(job_folder / "job.json", request.job.encode())
         write_private(target, msgspec.msgpack.encode(stored))
@@ -118,7 +136,7 @@ class TrainingDesk:
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
         vectors: Sequence[bytes] = [b""] * len(examples)
         if job.method.kind == "generator" and examples:
-            found = self._answering.embed([example.question for example in examples])
+            found = self._library.embed([example.question for example in examples])
             vectors = [row.astype("<f4").tobytes() for row in np.asarray(found)]
         return [
             StoredExample(

@@ -1,0 +1,75 @@
+"""The public-data phase on a real coordinator: passes while they help, the simulation's bits, and after a kill too."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frag.settings import ModelSettings
+from frag.updates import Weights
+from prompt_tuning.dataset import read_examples, split
+from prompt_tuning.job import JobSettings
+from prompt_tuning.language_model import TransformersLanguageModel
+from prompt_tuning.rounds import RoundResult
+from prompt_tuning.simulation import Simulation
+from prompt_tuning.trainable import Trainable
+from server.node.datasets import Datasets
+from tests.e2e.test_training import JOB, NODES, call, ended, equal, examples_of, final_weights, model, trainers
+
+__all__ = ["model"]
+
+PUBLIC_JOB: Mapping[str, Any] = {
+    **JOB,
+    "public": {"dataset": "open", "steps": 4, "margin": 0.02, "max_passes": 3},
+    "rounds": {**JOB["rounds"], "number": 2},
+}
+
+
+def simulated(model: Path, folder: Path) -> RoundResult:
+    job = JobSettings.model_validate(PUBLIC_JOB)
+    trainable = Trainable(TransformersLanguageModel(model, threads=1), job.method, job.template)
+    nodes = {node_id: trainable.prepare(split(read_examples(folder / f"{node_id}.jsonl")).train) for node_id in NODES}
+    open_ = split(read_examples(folder / "open.jsonl"))
+    simulation = Simulation(
+        job,
+        trainable,
+        nodes,
+        public=trainable.prepare(open_.train),
+        public_validation=trainable.prepare((open_.held_out or open_.validation)[: job.evaluation.max_examples]),
+    )
+    return list(simulation.run(simulation.start(trainable.initial(seed=job.seed))))[-1]
+
+
+@pytest.mark.timeout(300)
+async def test_public_phase(tmp_path: Path, real_models: ModelSettings, model: Path) -> None:
+    del real_models
+    source = tmp_path / "open.jsonl"
+    source.write_text(examples_of("public"))
+    async with trainers(tmp_path, model) as federation:
+        refused = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
+        assert refused["http_status"] == 422
+        assert "holds no data set 'open'" in refused["detail"]
+
+        Datasets(federation.coordinator.datasets).add("open", source)
+        created = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
+        job = await ended(federation, created["job_id"])
+        assert job["state"] == "done", job
+        metrics = [played["metrics"] for played in job["rounds"]]
+        assert all(1 <= found["public_passes"] <= 3 for found in metrics)
+        assert metrics[1]["public_loss"] < metrics[0]["public_loss"]
+        weights = await final_weights(federation, job)
+        expected = await asyncio.to_thread(simulated, model, tmp_path)
+        equal(weights, expected.state.weights)
+        assert metrics[1]["public_loss"] == pytest.approx(expected.metrics["public_loss"], rel=1e-6)
+
+        again = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
+        await asyncio.sleep(3)
+        federation.kill("coordinator")
+        federation.start_coordinator()
+        await federation.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
+        resumed = await ended(federation, again["job_id"])
+        assert resumed["state"] == "done", resumed
+        resumed_weights: Weights = await final_weights(federation, resumed)
+        equal(weights, resumed_weights)
