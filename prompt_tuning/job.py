@@ -10,7 +10,7 @@ from frag.quantization import Encoding
 from frag.types import Template
 from prompt_tuning.dataset import Objective
 from prompt_tuning.local_training import LocalSettings
-from prompt_tuning.methods.settings import LoraSettings, MethodSettings
+from prompt_tuning.methods.settings import LoraSettings, MethodSettings, TemplateSettings
 from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -95,6 +95,8 @@ class JobSettings(_Strict):
     def _check(self) -> "JobSettings":
         if self.objective is Objective.CAUSAL_LM and self.method.kind == "generator":
             raise ValueError("a generator needs questions; causal_lm has none")
+        if self.method.kind == "template" and (self.public is not None or self.objective is Objective.CAUSAL_LM):
+            raise ValueError("written prompts are measured on questions, and nothing is trained on public data")
         if self.public is not None and self.strategy.kind == "fedbuff":
             raise ValueError("public data is trained on between rounds; fedbuff has no such moment")
         if 0 < self.rounds.nodes_per_round < self.rounds.min_replies:
@@ -105,8 +107,22 @@ class JobSettings(_Strict):
 
     @property
     def template(self) -> Template:
-        """What the model is told before passages and question."""
+        """What the model is told before passages and question; of several candidates the first."""
+        if isinstance(self.method, TemplateSettings):
+            return self.method.candidates[0].template
         return Template(instruction=self.instruction)
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds of the job: one a candidate where written prompts are compared."""
+        return len(self.method.candidates) if isinstance(self.method, TemplateSettings) else self.rounds.number
+
+    def with_candidate(self, number: int) -> "JobSettings":
+        """The job with one of its written prompts alone."""
+        if not isinstance(self.method, TemplateSettings):
+            raise TypeError(f"{self.method.kind} has no candidates")
+        alone = self.method.model_copy(update={"candidates": (self.method.candidates[number],)})
+        return self.model_copy(update={"method": alone})
 
     @property
     def total_steps(self) -> int:

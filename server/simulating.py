@@ -59,6 +59,8 @@ def simulate(
     """
     from prompt_tuning.language_model import TransformersLanguageModel
 
+    if job.method.kind == "template":
+        raise BadRequestError("There is nothing to train in written prompts.", "Compare them with `frag train`.")
     nodes = _deal(split(read_examples(data)).train, num_nodes, job.seed)
     model = TransformersLanguageModel(locate(model_name, Kind.LANGUAGE_MODEL), threads=threads)
     trainable = Trainable(model, job.method, job.template)

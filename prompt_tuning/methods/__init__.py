@@ -13,12 +13,14 @@ from prompt_tuning.methods.settings import (
     MethodSettings,
     PromptSettings,
     PTuningSettings,
+    TemplateSettings,
 )
 
 if TYPE_CHECKING:
     from prompt_tuning.methods.method import Method
 
 KINDS = ("prompt", "p_tuning", "generator", "deep", "lora", "full")
+"""What is trained; `template` is only written."""
 
 __all__ = [
     "KINDS",
@@ -29,6 +31,7 @@ __all__ = [
     "MethodSettings",
     "PTuningSettings",
     "PromptSettings",
+    "TemplateSettings",
     "make_method",
     "make_settings",
 ]
@@ -48,17 +51,16 @@ def make_method(settings: MethodSettings) -> "Method":
     from prompt_tuning.methods.lora import Lora
     from prompt_tuning.methods.p_tuning import PTuning
     from prompt_tuning.methods.prompt import Prompt
+    from prompt_tuning.methods.template import WrittenTemplate
 
-    match settings:
-        case PromptSettings():
-            return Prompt(settings)
-        case PTuningSettings():
-            return PTuning(settings)
-        case GeneratorSettings():
-            return Generator(settings)
-        case DeepSettings():
-            return Deep(settings)
-        case LoraSettings():
-            return Lora(settings)
-        case FullSettings():
-            return Full(settings)
+    makers: Mapping[type, Any] = {
+        PromptSettings: Prompt,
+        PTuningSettings: PTuning,
+        GeneratorSettings: Generator,
+        DeepSettings: Deep,
+        LoraSettings: Lora,
+        FullSettings: Full,
+        TemplateSettings: WrittenTemplate,
+    }
+    method: Method = makers[type(settings)](settings)
+    return method

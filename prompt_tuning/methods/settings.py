@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from frag.types import Place
+from frag.types import Place, Template
+from prompt_tuning.templates import TEMPLATES
 
 _INITIAL_TEXT = (
     "Answer with the shortest phrase of the context that answers the question, such as a name, date or place."
@@ -75,7 +76,42 @@ class FullSettings(_Settings):
     place: Place = Field(Place.BEFORE, description="before: another model; after: another decoder of the same input")
 
 
+class Candidate(BaseModel):
+    """A written prompt: an instruction, and (passage, question, answer) turns that show the form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    instruction: str = Field("", max_length=4000)
+    examples: tuple[tuple[str, str, str], ...] = Field((), max_length=16)
+
+    @property
+    def template(self) -> Template:
+        return Template(instruction=self.instruction, examples=self.examples)
+
+
+_WRITTEN = tuple(
+    Candidate(name=name, instruction=template.instruction, examples=template.examples)
+    for name, template in TEMPLATES.items()
+)
+
+
+class TemplateSettings(_Settings):
+    """Written prompts, nothing trained: nodes measure each candidate on their held-out shares, and the best is kept."""
+
+    kind: Literal["template"] = "template"
+    candidates: tuple[Candidate, ...] = Field(
+        _WRITTEN, min_length=1, max_length=99, description="built-in ones if none"
+    )
+
+
 MethodSettings = Annotated[
-    PromptSettings | PTuningSettings | GeneratorSettings | DeepSettings | LoraSettings | FullSettings,
+    PromptSettings
+    | PTuningSettings
+    | GeneratorSettings
+    | DeepSettings
+    | LoraSettings
+    | FullSettings
+    | TemplateSettings,
     Field(discriminator="kind"),
 ]

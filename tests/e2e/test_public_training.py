@@ -1,4 +1,4 @@
-"""The public-data phase on a real coordinator: passes while they help, the simulation's bits, and after a kill too."""
+"""Jobs with a public-data phase, and jobs that choose among written prompts, over real processes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from prompt_tuning.language_model import TransformersLanguageModel
 from prompt_tuning.rounds import RoundResult
 from prompt_tuning.simulation import Simulation
 from prompt_tuning.trainable import Trainable
+from server.local_federation import LocalFederation
 from server.node.datasets import Datasets
 from tests.e2e.test_training import JOB, NODES, call, ended, equal, examples_of, final_weights, model, trainers
 
@@ -64,6 +65,8 @@ async def test_public_phase(tmp_path: Path, real_models: ModelSettings, model: P
         equal(weights, expected.state.weights)
         assert metrics[1]["public_loss"] == pytest.approx(expected.metrics["public_loss"], rel=1e-6)
 
+        await written_prompts_are_chosen_by_the_nodes(federation)
+
         again = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
         await asyncio.sleep(3)
         federation.kill("coordinator")
@@ -73,3 +76,13 @@ async def test_public_phase(tmp_path: Path, real_models: ModelSettings, model: P
         assert resumed["state"] == "done", resumed
         resumed_weights: Weights = await final_weights(federation, resumed)
         equal(weights, resumed_weights)
+
+
+async def written_prompts_are_chosen_by_the_nodes(federation: LocalFederation) -> None:
+    candidates = [{"name": "plain"}, {"name": "terse", "instruction": "Answer in one word."}]
+    choice = {**JOB, "method": {"kind": "template", "candidates": candidates}}
+    job = await ended(federation, (await call(federation, "POST", "/v1/jobs", choice))["job_id"])
+    assert job["state"] == "done", job
+    assert [set(played["nodes"]) for played in job["rounds"]] == [set(NODES)] * 2
+    promoted = await call(federation, "POST", f"/v1/prompts/{job['versions'][0]}/promote")
+    assert promoted["nodes"] == dict.fromkeys(NODES, "live")

@@ -21,6 +21,7 @@ from server.coordinator.blobs import Blobs
 from server.coordinator.links import Registry
 from server.coordinator.tables import JobRow
 from server.coordinator.training.buffered import BufferedRun
+from server.coordinator.training.choosing import TemplateRun, best_of
 from server.coordinator.training.commits import Commits
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.participants import Participants
@@ -88,7 +89,7 @@ class JobService:
     async def create(self, job: JobSettings) -> str:
         """Queues a job and returns its id; durable when it returns. Raises BadRequestError without its public data."""
         await self._public.check(job)
-        job_id = f"{job.name[:55].replace('_', '-')}-{secrets.token_hex(4)}"
+        job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
         await self._records.add_job(job_id, job.model_dump_json())
         self._queue.put_nowait(job_id)
         return job_id
@@ -192,11 +193,17 @@ class JobService:
         )
         commits = Commits(job_id=job_id, records=self._records, blobs=self._blobs)
         state = await self._run_of(participants, commits).run()
+        if job.method.kind == "template":
+            rounds = await self._records.rounds(job_id)
+            best = best_of(rounds)
+            return await self._publish(job_id, job.with_candidate(best), info, state, rounds[best + 1].metrics)
         metrics = await participants.evaluate(state)
         return await self._publish(job_id, job, info, state, metrics)
 
-    def _run_of(self, participants: Participants, commits: Commits) -> SynchronousRun | BufferedRun:
+    def _run_of(self, participants: Participants, commits: Commits) -> SynchronousRun | BufferedRun | TemplateRun:
         job = participants.job
+        if job.method.kind == "template":
+            return TemplateRun(participants, commits)
         if job.strategy.kind == "fedbuff":
             return BufferedRun(participants, commits)
         phase = self._public.phase(participants.job_id, job, participants.base_model, participants.emit)
@@ -216,7 +223,7 @@ class JobService:
     async def _publish(
         self, job_id: str, job: JobSettings, info: StartInfo, state: ServerState, metrics: Mapping[str, float]
     ) -> str:
-        settings = job.method.model_dump(mode="json", exclude={"kind", "place"})
+        settings = job.method.model_dump(mode="json", exclude={"kind", "place", "candidates"})
         adaptation = Adaptation(
             method=job.method.kind,
             settings=settings,
@@ -244,7 +251,7 @@ def _job_view(row: JobRow) -> dict[str, Any]:
         "job_id": row.job_id,
         "state": row.state,
         "error": row.error,
-        "num_rounds": job.rounds.number,
+        "num_rounds": job.num_rounds,
         "created_at": row.created_at.isoformat(),
         "job": job.model_dump(mode="json"),
     }

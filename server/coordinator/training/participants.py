@@ -117,7 +117,7 @@ class Participants:
 
     async def evaluate(self, state: ServerState) -> dict[str, float]:
         """What the nodes measure of the weights on their held-out shares; a node that does not answer is left out."""
-        if not self.job.evaluation.every:
+        if not self.job.evaluation.every and self.job.method.kind != "template":
             return {}
         content = await asyncio.to_thread(encode, state.weights)
         tasks = [asyncio.create_task(self.ask(node, state, content, train=False)) for node in sorted(self.connected())]

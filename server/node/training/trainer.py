@@ -102,7 +102,7 @@ class _PreparedJob:
         stored = msgspec.msgpack.decode((folder / "examples.msgpack").read_bytes(), type=JobExamples)
         if not stored.train:
             raise NotFoundError("The data set has no example to train on.")
-        self._train = self._prepare(stored.train)
+        self._train = [] if self._settings.method.kind == "template" else self._prepare(stored.train)
         self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
         width = len(stored.train[0].vector) // 4
         self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
