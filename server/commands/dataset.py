@@ -44,7 +44,7 @@ def add(
     replace: Annotated[bool, typer.Option("--replace", help="In place of one of the same name.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a file of examples and keep a copy of them. A running node offers it to jobs after a restart."""
+    """Check a file of examples and keep a copy of them. A running node offers it to jobs within seconds."""
     from prompt_tuning.dataset import Columns
 
     columns = Columns(

@@ -134,6 +134,9 @@ class WebSocketLink:
 
     def _receive(self, frame: bytes) -> None:
         message = decode_to_coordinator(frame)
+        if isinstance(message, Ready):
+            self._renew(message)
+            return
         if isinstance(message, Progress):
             if on_progress := self._progress.get(message.request_id):
                 on_progress(message)
@@ -147,6 +150,12 @@ class WebSocketLink:
             waiting.set_exception(NodeFailedError(message.code))
         else:
             waiting.set_result(message)
+
+    def _renew(self, ready: Ready) -> None:
+        """What a node offers may change while it is connected; what its answers are compared by may not."""
+        if ready.embedder_fingerprint != self._ready.embedder_fingerprint:
+            raise ProtocolError("A connected node changed its embedder.")
+        self._ready = ready
 
     async def _send_cancellations(self) -> None:
         while True:

@@ -39,6 +39,7 @@ _log = structlog.get_logger()
 _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 5.0
 _STEADY_S = 10.0
+_LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
 
@@ -121,6 +122,7 @@ class NodeProcess:
         self._prompts = prompts
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._offered: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Serves until cancelled; every failure of the connection leads to a new one, with backoff and jitter."""
@@ -165,24 +167,40 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
+        self._offered = await self._datasets()
+        await socket.send_bytes(encode(await self._ready()))
+
+    async def _datasets(self) -> tuple[str, ...]:
+        return await asyncio.to_thread(self._trains.dataset_names) if self._trains else ()
+
+    async def _ready(self) -> Ready:
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
-        datasets = await asyncio.to_thread(self._trains.dataset_names) if self._trains else ()
-        ready = Ready(
+        return Ready(
             version=frag.__version__,
             answer_modes=modes,
             embedder_fingerprint=fingerprint,
             num_documents=num_documents,
-            datasets=datasets,
+            datasets=self._offered,
             prompt_version=self._prompts.version if self._prompts else "",
         )
-        await socket.send_bytes(encode(ready))
+
+    async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Tells the coordinator of data sets that are added or removed while the node runs."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if (offered := await self._datasets()) != self._offered:
+                self._offered = offered
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    await socket.send_bytes(encode(await self._ready()))
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
+                announcing = tasks.create_task(self._announce(socket))
                 async for frame in socket:
                     if frame.type is aiohttp.WSMsgType.BINARY:
                         self._receive(frame.data, socket, tasks)
+                announcing.cancel()
                 for task in self._under_way.values():
                     task.cancel()
         except ExceptionGroup as group:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from server.node import process as process_module
 from server.node.process import NodeProcess
 from tests.server.coordinator.scripted_training import (
     JOB,
@@ -187,3 +188,19 @@ async def test_a_written_template_is_a_version_too(federation: InProcessFederati
     assert trainer.promoted == [added["version"]]
     for wrong in ({"name": "Not A Name"}, {"name": "x", "typo": 1}, {"name": "x", "examples": [["a", "b"]]}):
         assert (await federation.post("/v1/prompts", wrong))[0] == 422
+
+
+async def test_a_data_set_that_is_added_while_the_node_runs_is_offered_at_once(
+    federation: InProcessFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "_LOOK_S", 0.02)
+    names: list[str] = []
+    trainers = [ScriptedTrainer(federation.url, honest(1.0)) for _ in "ab"]
+    for name, trainer in zip("ab", trainers, strict=True):
+        trainer.dataset_names = lambda: tuple(names)  # type: ignore[method-assign]
+        await join(federation, name, trainer)
+    running = asyncio.create_task(run(federation))
+    await asyncio.sleep(0.2)
+    assert not trainers[0].seen
+    names.append("qa")
+    assert (await running)["state"] == "done"
