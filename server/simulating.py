@@ -5,18 +5,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from frag.durable import write_atomic
 from frag.errors import BadRequestError
 from frag.models import Kind, locate
 from frag.protocols import FloatArray
 from frag.sampling import derive_seed
 from frag.types import Adaptation
+from frag.updates import Weights
 from prompt_tuning.adaptation_file import save_adaptation
 from prompt_tuning.dataset import Example, read_examples, split
 from prompt_tuning.job import JobSettings
 from prompt_tuning.rounds import RoundResult
 from prompt_tuning.simulation import Simulation
-from prompt_tuning.trainable import Trainable
+from prompt_tuning.trainable import Prepared, Trainable
+
+_MAX_HELD_OUT = 200
 
 OnRound = Callable[[RoundResult], None]
 Embed = Callable[[Sequence[Example]], list[FloatArray] | None]
@@ -27,6 +32,8 @@ class Simulated:
     """Losses by round, and what was trained."""
 
     losses: Sequence[float]
+    held_out_losses: tuple[float, float]
+    """Of the first and the last weights on the held-out share of the file, nats a token; NaN where there is none."""
     num_examples: int
     num_bytes: int
     adaptation: Adaptation = field(repr=False)
@@ -61,13 +68,14 @@ def simulate(
 
     if job.method.kind == "template":
         raise BadRequestError("There is nothing to train in written prompts.", "Compare them with `frag train`.")
-    nodes = _deal(split(read_examples(data)).train, num_nodes, job.seed)
+    parts = split(read_examples(data))
+    nodes = _deal(parts.train, num_nodes, job.seed)
     model = TransformersLanguageModel(locate(model_name, Kind.LANGUAGE_MODEL), threads=threads)
     trainable = Trainable(model, job.method, job.template)
     embed, width, fingerprint = _embedder(trainable, threads)
     prepared = {name: trainable.prepare(examples, job.objective, embed(examples)) for name, examples in nodes.items()}
     simulation = Simulation(job, trainable, prepared, **_public_parts(job, public, trainable, embed))
-    state = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
+    state = first = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
     losses = []
     for result in simulation.run(state):
         state = result.state
@@ -83,8 +91,22 @@ def simulate(
         layout=model.layout.fingerprint,
         embedder=fingerprint,
     )
-    num_examples = sum(map(len, nodes.values()))
-    return Simulated(losses=losses, num_examples=num_examples, num_bytes=adaptation.num_bytes, adaptation=adaptation)
+    unseen = parts.held_out[:_MAX_HELD_OUT]
+    held_out = trainable.prepare(unseen, job.objective, embed(unseen))
+    return Simulated(
+        losses=losses,
+        held_out_losses=(_loss(trainable, first.weights, held_out), _loss(trainable, state.weights, held_out)),
+        num_examples=sum(map(len, nodes.values())),
+        num_bytes=adaptation.num_bytes,
+        adaptation=adaptation,
+    )
+
+
+def _loss(trainable: Trainable, weights: Weights, examples: Sequence[Prepared]) -> float:
+    import torch
+
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+    return trainable.mean_loss(tensors, examples) if examples else float("nan")
 
 
 def _public_parts(job: JobSettings, public: Path | None, trainable: Trainable, embed: Embed) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`frag simulate`: a job without a network, for research and for trying out settings."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +45,24 @@ def simulate(
     if out is not None:
         write_adaptation(result, out)
     if as_json:
-        body = {"losses": result.losses, "num_examples": result.num_examples, "num_bytes": result.num_bytes}
-        typer.echo(json.dumps(body))
+        held_out = [loss if math.isfinite(loss) else None for loss in result.held_out_losses]
+        typer.echo(
+            json.dumps(
+                {
+                    "losses": result.losses,
+                    "held_out_losses": held_out,
+                    "num_examples": result.num_examples,
+                    "num_bytes": result.num_bytes,
+                }
+            )
+        )
         return
     typer.echo(f"{result.num_examples} examples on {nodes} nodes, {result.num_bytes:,} trained bytes")
     for number, loss in enumerate(result.losses, 1):
         typer.echo(f"round {number:4}  loss {loss:.4f}")
+    first, last = result.held_out_losses
+    if math.isfinite(last):
+        perplexities = f"perplexity {math.exp(first):.2f} to {math.exp(last):.2f}"
+        typer.echo(f"held-out loss {first:.4f} to {last:.4f}, {perplexities}")
     if out is not None:
         typer.echo(f"wrote {out}")

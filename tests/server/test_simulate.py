@@ -1,5 +1,6 @@
 """`frag simulate` and `frag dataset` as their users meet them, on a tiny model."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -78,3 +79,17 @@ def test_a_round_of_a_thousand_nodes_streams() -> None:
     report = measure_rounds(1000, (20, 576), Encoding.FP32)
     assert report.nodes == 1000
     assert report.growth_mib < 16
+
+
+def test_pre_training_on_plain_text_lowers_the_held_out_loss(place: Path) -> None:
+    rows = [{"text": f"Porter {n} keeps key {n} of the house by the river.", "group": str(n)} for n in range(60)]
+    (place / "qa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (place / "job.toml").write_text(
+        'name = "text"\ndataset = "qa"\nobjective = "causal_lm"\n[method]\nkind = "full"\n'
+        "[local]\nsteps = 10\nlearning_rate = 1e-2\nbatch_size = 8\nwarmup_steps = 1\n[rounds]\nnumber = 3\n"
+    )
+    arguments = ["simulate", "job.toml", "--data", "qa.jsonl", "--model", "model", "--nodes", "3", "--threads", "1"]
+    with contextlib.chdir(place):
+        first, last = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["held_out_losses"]
+        assert last < first - 0.5
+        assert "perplexity" in CliRunner().invoke(app, arguments).stdout

@@ -49,7 +49,7 @@ class Bench:
 
     def templates(self) -> dict[str, Scores]:
         """The best template by federated validation, and the bare default, on the test questions."""
-        best = self._kept("template-choice", "", self._choose_template)["best"]
+        best = self._kept("../template-choice", self._sampled_ids(), self._choose_template)["best"]
         return {
             "zero_shot": self._told_result(Template()),
             "best_template": self._told_result(TEMPLATES[best]) | {"template": best},
@@ -72,11 +72,21 @@ class Bench:
         for number, (name, template) in enumerate(candidates.items()):
             self.tick("templates", number, len(candidates))
             per_node = []
-            for examples in self.nodes.values():
-                sample = examples[:: max(1, len(examples) // _VALIDATION_PER_NODE)][:_VALIDATION_PER_NODE]
+            for sample in self._validation():
                 per_node.append(_mean(self._score(None, self._trainable_told(self._told(template)), sample)))
             scores[name] = sum(per_node) / len(per_node)
         return {"best": max(scores, key=lambda name: scores[name]), "validation": scores}
+
+    def _validation(self) -> list[Sequence[Example]]:
+        """A few examples of every node."""
+        return [
+            examples[:: max(1, len(examples) // _VALIDATION_PER_NODE)][:_VALIDATION_PER_NODE]
+            for examples in self.nodes.values()
+        ]
+
+    def _sampled_ids(self) -> str:
+        """Seeds that split the examples alike choose alike."""
+        return " ".join(example.example_id for sample in self._validation() for example in sample)
 
     def _written(self, template: Template) -> Scores:
         trainable = self._trainable_told(template)
