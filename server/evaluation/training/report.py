@@ -24,7 +24,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     method = report["job"]["method"]
     console.print(
         f"[bold]{report['dataset']}[/bold], {report['partition']} over {report['num_nodes']} nodes, "
-        f"{method['kind']} {method['place']}, {report['num_test']} test questions, seeds {report['seeds']}"
+        f"{method['kind']} {method['place']}, {report['job']['strategy']['kind']}, {report['num_test']} test questions, seeds {report['seeds']}"
     )
     table = Table("system", "F1 or accuracy", "95 %", "EM", "retrieved F1", "train s", box=None, header_style="bold")
     for name, row in systems_of(report).items():
@@ -50,7 +50,7 @@ def _shown(value: float | None) -> str:
 def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes JSON and the plot of training losses; returns their paths."""
     method = report["job"]["method"]
-    stem = f"train-{report['dataset']}-{method['kind']}-{method['place']}"
+    stem = f"train-{report['dataset']}-{method['kind']}-{method['place']}-{report['job']['strategy']['kind']}"
     written = [folder / f"{stem}.json", folder / f"{stem}.png"]
     write_atomic(written[0], msgspec.json.format(msgspec.json.encode(report), indent=1))
     _plot(report, written[1])

@@ -71,9 +71,8 @@ class Bench:
         candidates = TEMPLATES if not self.task.instruction else {"default": TEMPLATES["default"]}
         for number, (name, template) in enumerate(candidates.items()):
             self.tick("templates", number, len(candidates))
-            per_node = []
-            for sample in self._validation():
-                per_node.append(_mean(self._score(None, self._trainable_told(self._told(template)), sample)))
+            told = self._trainable_told(self._told(template))
+            per_node = [_mean(self._score(None, told, sample)) for sample in self._validation()]
             scores[name] = sum(per_node) / len(per_node)
         return {"best": max(scores, key=lambda name: scores[name]), "validation": scores}
 
