@@ -21,10 +21,10 @@ def systems_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def print_report(report: Mapping[str, Any]) -> None:
     """A table that lines up, and what the federation gains."""
     console = Console()
-    method = report["job"]["method"]
+    method, strategy = report["job"]["method"], report["job"]["strategy"]["kind"]
     console.print(
         f"[bold]{report['dataset']}[/bold], {report['partition']} over {report['num_nodes']} nodes, "
-        f"{method['kind']} {method['place']}, {report['job']['strategy']['kind']}, {report['num_test']} test questions, seeds {report['seeds']}"
+        f"{method['kind']} {method['place']}, {strategy}, {report['num_test']} test questions, seeds {report['seeds']}"
     )
     table = Table("system", "F1 or accuracy", "95 %", "EM", "retrieved F1", "train s", box=None, header_style="bold")
     for name, row in systems_of(report).items():
