@@ -123,6 +123,54 @@ def train(
 
 
 @app.command()
+def methods(
+    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON, or CLINC150 with domains.json beside it.")],
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that the training examples fall to.")],
+    contenders: Annotated[
+        str, typer.Option("--methods", help="kind:place:learning-rate, comma-separated.")
+    ] = "lora:after:3e-3,deep:after:1e-2,prompt:after:1e-2,generator:after:1e-2,p_tuning:after:1e-2,full:after:1e-4,"
+    "lora:before:3e-3,deep:before:1e-2,prompt:before:1e-2",
+    budget: Annotated[float, typer.Option("--budget-s", min=1, help="Seconds of each, preparation included.")] = 1200,
+    job: Annotated[Path | None, typer.Option(help="job.toml for what the methods share.")] = None,
+    steps: Annotated[int, typer.Option(min=0, help="Local steps of a round; 0: as the job says.")] = 0,
+    test_silos: Annotated[int, typer.Option(min=1, help="Last articles that nobody trains on.")] = 12,
+    limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the split, the first weights and the batches.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
+    model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """What each training method and place reaches in the same time. Resumable."""
+    from server.evaluation.training.evaluate import TrainPlan, compare_methods
+    from server.evaluation.training.plan import limited, make_contenders, make_job
+    from server.evaluation.training.report import print_methods, write_methods
+    from server.evaluation.training.tasks import load_task
+
+    plan = TrainPlan(
+        task=limited(load_task(dataset, test_silos), num_test=limit_test, num_train=0),
+        job=make_job(job, steps=steps).model_copy(update={"seed": seed}),
+        num_nodes=nodes,
+        partition="natural",
+        seeds=[seed],
+        folder=out / "methods",
+        systems=frozenset(),
+        language_model=model,
+        threads=threads,
+    )
+    with _bar(quiet=as_json) as tick:
+        report = compare_methods(plan, make_contenders(contenders), budget, tick)
+    files = write_methods(report, out)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    print_methods(report)
+    for file in files:
+        typer.echo(f"wrote {file}")
+
+
+@app.command()
 def live(
     dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON.")],
     job: Annotated[Path, typer.Option(help="job.toml of the training job.")],

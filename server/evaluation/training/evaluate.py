@@ -18,6 +18,7 @@ from server.evaluation.training.systems import Bench, Scores, Tick
 
 if TYPE_CHECKING:
     from prompt_tuning.frozen_inputs import FrozenInputs
+    from server.evaluation.training.budget import Contender
 
 _MEMORY_BYTES = 10 << 30
 
@@ -51,6 +52,36 @@ def evaluate_train(plan: TrainPlan, tick: Tick) -> dict[str, Any]:
     runs = [_run_seed(plan, seed, model, embed, retrieved, inputs, tick) for seed in plan.seeds]
     report = _reduce(plan, runs)
     return report | {"seconds": round(time.perf_counter() - started, 1)}
+
+
+def compare_methods(plan: TrainPlan, contenders: "Sequence[Contender]", budget_s: float, tick: Tick) -> dict[str, Any]:
+    """What each contender reaches in `budget_s`, as JSON types. Resumable."""
+    from prompt_tuning.frozen_inputs import FrozenInputs
+    from prompt_tuning.language_model import TransformersLanguageModel
+    from server.evaluation.training.budget import within_budget
+
+    model = TransformersLanguageModel(locate(plan.language_model, Kind.LANGUAGE_MODEL), threads=plan.threads)
+    embed, seed = _embedder(plan.threads), plan.seeds[0]
+    nodes = partition(plan.task, plan.partition, plan.num_nodes, seed)
+    found = {}
+    for contender in contenders:
+        # each pays for its own preparation
+        inputs = FrozenInputs(model.forward, memory_bytes=_MEMORY_BYTES)
+        bench = Bench(
+            model=model, task=plan.task, nodes=nodes, folder=plan.folder, embed=embed, tick=tick, inputs=inputs
+        )
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        found[contender.name] = within_budget(bench, plan.job, contender, budget_s)
+    return {
+        "dataset": plan.task.name,
+        "partition": plan.partition,
+        "num_nodes": plan.num_nodes,
+        "num_test": len(plan.task.test),
+        "seed": seed,
+        "threads": plan.threads,
+        "budget_s": budget_s,
+        "methods": found,
+    }
 
 
 def _embedder(threads: int) -> Callable[[Sequence[str]], FloatArray]:

@@ -6,8 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from frag.errors import SettingsError
+from frag.errors import BadRequestError, SettingsError
+from frag.types import Place
 from prompt_tuning.job import JobSettings, load_job, places_of
+from prompt_tuning.methods import KINDS
+from server.evaluation.training.budget import Contender
 from server.evaluation.training.partition import Labelled
 
 
@@ -50,3 +53,20 @@ def limited(task: Labelled, *, num_test: int, num_train: int) -> Labelled:
         test = [test[place * len(test) // num_test] for place in range(num_test)]
     silos = {name: examples[: num_train or None] for name, examples in task.silos.items()}
     return replace(task, test=test, silos=silos)
+
+
+def make_contenders(text: str) -> list[Contender]:
+    """Raises BadRequestError when `text` is not a list of kind:place:learning-rate."""
+    mend = "Write for example lora:after:3e-3,deep:before:1e-2."
+    contenders = []
+    for part in text.split(","):
+        fields = part.strip().split(":")
+        try:
+            kind, place, rate = fields
+            contender = Contender(kind, str(Place(place)), float(rate))
+        except ValueError as error:
+            raise BadRequestError(f"{part!r} is not kind:place:learning-rate.", mend) from error
+        if kind not in KINDS:
+            raise BadRequestError(f"There is no method {kind!r}.", f"Use one of {', '.join(KINDS)}.")
+        contenders.append(contender)
+    return contenders

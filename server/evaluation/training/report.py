@@ -72,3 +72,43 @@ def _plot(report: Mapping[str, Any], path: Path) -> None:
         axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def print_methods(report: Mapping[str, Any]) -> None:
+    """One line a method and place, the best first."""
+    console = Console()
+    console.print(
+        f"[bold]{report['dataset']}[/bold] over {report['num_nodes']} nodes, {report['budget_s']:g} s each on "
+        f"{report['threads']} threads, {report['num_test']} test questions"
+    )
+    table = Table("method", "F1", "95 %", "EM", "prepare s", "step s", "steps", "bytes", box=None, header_style="bold")
+    for name, row in sorted(report["methods"].items(), key=lambda item: -item[1]["points"][-1][1]):
+        low, high = row["interval_95"]
+        table.add_row(
+            name,
+            f"{row['points'][-1][1]:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{row['exact_match']:.3f}",
+            f"{row['prepare_s']:.0f}",
+            f"{row['step_s']:.2f}",
+            str(row["num_steps"]),
+            f"{row['num_bytes']:,}",
+        )
+    console.print(table)
+
+
+def write_methods(report: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes `methods-<dataset>.json` and the quality over time as `.png`; returns both."""
+    from matplotlib.figure import Figure
+
+    written = [folder / f"methods-{report['dataset']}.json", folder / f"methods-{report['dataset']}.png"]
+    write_atomic(written[0], msgspec.json.format(msgspec.json.encode(report), indent=1))
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, row in report["methods"].items():
+        style = "--" if name.endswith("before") else "-"
+        axes.plot(*zip(*row["points"], strict=True), style, marker="o", markersize=3, linewidth=1, label=name)
+    axes.set(xlabel="seconds, preparation included", ylabel="token F1 on unseen articles")
+    axes.legend(fontsize=8)
+    figure.savefig(written[1], dpi=120)
+    return written

@@ -49,7 +49,7 @@ class Bench:
 
     def templates(self) -> dict[str, Scores]:
         """The best template by federated validation, and the bare default, on the test questions."""
-        best = self._kept("../template-choice", self._sampled_ids(), self._choose_template)["best"]
+        best = self.kept("../template-choice", self._sampled_ids(), self._choose_template)["best"]
         return {
             "zero_shot": self._told_result(Template()),
             "best_template": self._told_result(TEMPLATES[best]) | {"template": best},
@@ -59,7 +59,7 @@ class Bench:
         """What is written needs no seed: one result for all of them, beside their folders."""
         told = self._told(template)
         key = f"{self.task.name} {len(self.task.test)} {told.instruction} {told.examples}"
-        return self._kept("../written", key, lambda: self._written(told))
+        return self.kept("../written", key, lambda: self._written(told))
 
     def _told(self, chosen: Template) -> Template:
         """The task's own instruction stands in for an empty one."""
@@ -72,7 +72,7 @@ class Bench:
         for number, (name, template) in enumerate(candidates.items()):
             self.tick("templates", number, len(candidates))
             told = self._trainable_told(self._told(template))
-            per_node = [_mean(self._score(None, told, sample)) for sample in self._validation()]
+            per_node = [_mean(self.score(None, told, sample)) for sample in self._validation()]
             scores[name] = sum(per_node) / len(per_node)
         return {"best": max(scores, key=lambda name: scores[name]), "validation": scores}
 
@@ -89,9 +89,9 @@ class Bench:
 
     def _written(self, template: Template) -> Scores:
         trainable = self._trainable_told(template)
-        found: Scores = {"gold": self._score(None, trainable, self.task.test)}
+        found: Scores = {"gold": self.score(None, trainable, self.task.test)}
         if self.retrieved:
-            found["retrieved"] = self._score(None, trainable, self.retrieved)
+            found["retrieved"] = self.score(None, trainable, self.retrieved)
         return found
 
     def _trainable_told(self, template: Template) -> Trainable:
@@ -102,13 +102,13 @@ class Bench:
 
     def federated(self, job: JobSettings) -> Scores:
         """The simulation, resumed after its last finished round."""
-        return self._kept("federated", job.model_dump_json(), lambda: self._federate(job))
+        return self.kept("federated", job.model_dump_json(), lambda: self._federate(job))
 
     def _federate(self, job: JobSettings) -> Scores:
-        trainable, nodes = self._prepared(job)
+        trainable, nodes = self.prepared(job)
         simulation = Simulation(job, trainable, nodes)
         saved = self.folder / f"federated-{_digest(job.model_dump_json())}.state"
-        state, curve = self._restored(saved) or (simulation.start(self._initial(trainable, job)), [])
+        state, curve = self._restored(saved) or (simulation.start(self.initial(trainable, job)), [])
         started = time.perf_counter() - (curve[-1][0] if curve else 0.0)
         for result in simulation.run(state):
             state = result.state
@@ -128,12 +128,12 @@ class Bench:
         pooled = [example for examples in self.nodes.values() for example in examples]
         steps = job.total_steps * len(self.nodes)
         key = f"{steps} {job.model_dump_json()}"
-        return self._kept("centralised", key, lambda: self._alone("centralised", job, pooled, steps))
+        return self.kept("centralised", key, lambda: self._alone("centralised", job, pooled, steps))
 
     def alone(self, name: str, job: JobSettings) -> Scores:
         """One node with its own examples, as many steps as it takes in the federation."""
         key = f"{name} {job.model_dump_json()}"
-        return self._kept("alone", key, lambda: self._alone(name, job, self.nodes[name], job.total_steps))
+        return self.kept("alone", key, lambda: self._alone(name, job, self.nodes[name], job.total_steps))
 
     def _alone(self, name: str, job: JobSettings, examples: Sequence[Example], steps: int) -> Scores:
         trainable = self._trainable(job)
@@ -148,14 +148,15 @@ class Bench:
         settings = job.local.model_copy(update={"steps": steps})
         schedule = Schedule(first_step=0, total_steps=steps)
         trained = train(
-            trainable, self._initial(trainable, job), prepared, settings, schedule, seed=job.seed, on_step=on_step
+            trainable, self.initial(trainable, job), prepared, settings, schedule, seed=job.seed, on_step=on_step
         )
         return self._measured(trained.weights, trainable, curve, retrieves=name == "centralised")
 
     def _trainable(self, job: JobSettings) -> Trainable:
         return Trainable(self.model, job.method, self._told(job.template), self.inputs)
 
-    def _prepared(self, job: JobSettings) -> tuple[Trainable, dict[str, list[Prepared]]]:
+    def prepared(self, job: JobSettings) -> tuple[Trainable, dict[str, list[Prepared]]]:
+        """The job's method, and every node's examples with what is frozen of them."""
         trainable = self._trainable(job)
         return trainable, {name: self._prepare(trainable, examples) for name, examples in self.nodes.items()}
 
@@ -167,7 +168,8 @@ class Bench:
             examples, vectors=vectors, progress=lambda done, total: self.tick("frozen inputs", done, total)
         )
 
-    def _initial(self, trainable: Trainable, job: JobSettings) -> Weights:
+    def initial(self, trainable: Trainable, job: JobSettings) -> Weights:
+        """The weights that the job starts from."""
         width = self.embed(["?"]).shape[1] if trainable.method.reads_vectors else 0
         return trainable.initial(seed=job.seed, vector_width=width)
 
@@ -175,13 +177,14 @@ class Bench:
         self, weights: Weights, trainable: Trainable, curve: Sequence[tuple[float, float]], *, retrieves: bool = True
     ) -> Scores:
         found: Scores = {"seconds": curve[-1][0] if curve else 0.0, "curve": list(curve)}
-        found["gold"] = self._score(weights, trainable, self.task.test)
+        found["gold"] = self.score(weights, trainable, self.task.test)
         if self.retrieved and retrieves:
-            found["retrieved"] = self._score(weights, trainable, self.retrieved)
+            found["retrieved"] = self.score(weights, trainable, self.retrieved)
         found["num_bytes"] = sum(value.nbytes for value in weights.values())
         return found
 
-    def _score(self, weights: Weights | None, trainable: Trainable, examples: Sequence[Example]) -> Scores:
+    def score(self, weights: Weights | None, trainable: Trainable, examples: Sequence[Example]) -> Scores:
+        """Token F1 and exact match of every answer; None is the model as it is."""
         answers = trainable.answers(
             weights,
             trainable.lay_out(examples) if weights is None else self._prepare(trainable, examples),
@@ -193,7 +196,7 @@ class Bench:
             "exact_match": [exact_match(answer, golds) for answer, golds in pairs],
         }
 
-    def _kept(self, name: str, key: str, make: Callable[[], Scores]) -> Scores:
+    def kept(self, name: str, key: str, make: Callable[[], Scores]) -> Scores:
         """The result from disk, or made now and written."""
         path = self.folder / f"{name}-{_digest(key)}.json"
         if path.is_file():
