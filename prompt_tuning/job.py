@@ -52,7 +52,7 @@ class UpdateSettings(_Strict):
 
     encoding: Encoding = Encoding.FP32
     max_norm: float = Field(0.0, ge=0, description="larger updates are scaled down to it; 0: no bound")
-    max_examples: int = Field(100_000, ge=1, description="n_k counts up to this")
+    max_examples: int = Field(100_000, ge=1, le=1_000_000, description="n_k counts up to this")
 
 
 class PublicSettings(_Strict):

@@ -17,6 +17,7 @@ from server.asking import CoordinatorError
 from server.node.state import tls_context
 
 _POLL_S = 1.0
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _ENDED = frozenset({"done", "failed", "cancelled"})
 
 
@@ -69,7 +70,20 @@ async def follow(client: TrainingClient, job_id: str, *, quiet: bool) -> dict[st
 def _progress(job: Mapping[str, Any]) -> Group:
     rounds = job["rounds"]
     bar = ProgressBar(total=job["num_rounds"], completed=len(rounds), width=40)
-    return Group(f"{job['job_id']}  {job['state']}", bar, rounds_table(rounds[-8:]))
+    curves = [
+        f"{name.replace('_', ' '):14} {curve(values)}  {values[-1]:.3f}"
+        for name in ("loss", "held_out_f1")
+        if (values := [row["metrics"][name] for row in rounds if name in row["metrics"]])
+    ]
+    return Group(f"{job['job_id']}  {job['state']}", bar, *curves, rounds_table(rounds[-8:]))
+
+
+def curve(values: Sequence[float], width: int = 40) -> str:
+    """The last `width` values as a line of blocks from the lowest to the highest."""
+    shown = list(values)[-width:]
+    low, high = min(shown), max(shown)
+    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BLOCKS[round((value - low) * scale)] for value in shown)
 
 
 def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> Table:

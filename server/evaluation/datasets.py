@@ -79,7 +79,7 @@ def _medquad(name: str, text: str) -> Dataset:
     """One document an answer; the silo is the agency that published it."""
     documents: dict[str, list[Document]] = {}
     questions = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
