@@ -26,6 +26,7 @@ from server.coordinator.training.jobs import JobService
 from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import TrainingRecords
 from server.coordinator.training.routes import training_routes
+from server.coordinator.training.runner import JobRunner
 from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.problems import problems
@@ -55,17 +56,17 @@ async def _resources(
         exchange = Exchange()
         records, blobs = TrainingRecords(database), Blobs(folder.blobs)
         versions = Versions(records, blobs, registry, exchange)
-        jobs = await stack.enter_async_context(
-            JobService(
-                records=records,
-                blobs=blobs,
-                registry=registry,
-                exchange=exchange,
-                versions=versions,
-                models=settings.models,
-                public=PublicData(folder=folder, models=settings.models),
-            )
+        public = PublicData(folder=folder, models=settings.models)
+        runner = JobRunner(
+            records=records,
+            blobs=blobs,
+            registry=registry,
+            exchange=exchange,
+            versions=versions,
+            models=settings.models,
+            public=public,
         )
+        jobs = await stack.enter_async_context(JobService(records, runner, public))
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,

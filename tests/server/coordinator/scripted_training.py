@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from frag.updates import Weights
 from prompt_tuning.strategies import ServerState
-from server.coordinator.training import jobs as jobs_module
+from server.coordinator.training import runner as runner_module
 from server.coordinator.training.start import JobStart, StartInfo
 from server.node.process import NodeProcess
 from server.wire.messages import Progress, Promote, Train, Trained
@@ -78,7 +78,7 @@ async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         info = StartInfo(base_model="0" * 64, layout="1" * 64, embedder="")
         return JobStart(info=info, weights=save(START))
 
-    monkeypatch.setattr(jobs_module, "make_start", make_start)
+    monkeypatch.setattr(runner_module, "make_start", make_start)
     async with in_process(tmp_path) as running:
         yield running
 
@@ -103,4 +103,4 @@ async def run(federation: InProcessFederation, changes: Mapping[str, Any] | None
 
 async def weights_of(federation: InProcessFederation, job: Mapping[str, Any]) -> Weights:
     records = await federation.state.jobs._records.rounds(job["job_id"])
-    return ServerState.from_bytes(federation.state.jobs._blobs.get(records[-1].state_sha256)).weights
+    return ServerState.from_bytes(federation.state.versions._blobs.get(records[-1].state_sha256)).weights

@@ -9,7 +9,7 @@ import pytest
 from frag.types import Template
 from prompt_tuning.adaptation_file import load_adaptation
 from prompt_tuning.job import JobSettings
-from server.coordinator.training import jobs as jobs_module
+from server.coordinator.training import runner as runner_module
 from server.coordinator.training.start import JobStart, StartInfo
 from server.wire.messages import Progress, Train, Trained
 from tests.server.coordinator.scripted_training import JOB, ScriptedTrainer, federation, honest, join, run
@@ -54,7 +54,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, federation: InProcessFedera
 
         return JobStart(info=StartInfo(base_model="0" * 64, layout="1" * 64, embedder=""), weights=encode({}))
 
-    monkeypatch.setattr(jobs_module, "make_start", make_start)
+    monkeypatch.setattr(runner_module, "make_start", make_start)
 
 
 @pytest.mark.usefixtures("without_weights")
