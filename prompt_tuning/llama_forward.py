@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from prompt_tuning.grid import Grid
 from prompt_tuning.kv_cache import CacheShape, ColumnCache
 from prompt_tuning.packed_linear import AdaptedLinear, Linear, LowRank, make_linear
 
@@ -87,28 +88,24 @@ class LlamaForward:
         mask = cache.open_columns(visible)
         if (group := self._num_heads // self._shape.num_key_value_heads) > 1:
             mask = mask.repeat(1, 1, group, 1)
-        cosine, sine = self._rotation(positions)
-        state = embeddings
+        rotation = self._rotation(positions)
+        grid = Grid(visible)
+        state = grid.dense(embeddings)
         for index, layer in enumerate(self._layers):
-            attended = self._attend(layer, index, self._normed(state, layer.input_norm), (cosine, sine), mask, cache)
+            projected = grid.padded(layer.attention_in(self._normed(state, layer.input_norm)))
+            attended = grid.dense(self._attend(index, projected, rotation, mask, cache))
             state = state + layer.attention_out(attended)
             gate, up = layer.gate_and_up(self._normed(state, layer.output_norm)).chunk(2, dim=-1)
             state = state + layer.down(functional.silu(gate) * up)
-        return self._normed(state, self._norm)
+        return grid.padded(self._normed(state, self._norm))
 
     def _attend(
-        self,
-        layer: _Layer,
-        index: int,
-        state: Tensor,
-        rotation: tuple[Tensor, Tensor],
-        mask: Tensor,
-        cache: ColumnCache,
+        self, index: int, projected: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: ColumnCache
     ) -> Tensor:
-        """[rows, t, width] to the heads' outputs [rows, t, heads · head_dim]."""
-        rows, num_columns, _ = state.shape
+        """Queries, keys and values [rows, t, …] to the heads' outputs [rows, t, heads · head_dim]."""
+        rows, num_columns, _ = projected.shape
         shared, head_dim = self._shape.num_key_value_heads, self._shape.head_dim
-        projected = layer.attention_in(state).view(rows, num_columns, -1, head_dim).transpose(1, 2)
+        projected = projected.view(rows, num_columns, -1, head_dim).transpose(1, 2)
         rotated = _rotate(projected[:, :-shared], *rotation)
         keys, values = cache.put(index, rotated[:, self._num_heads :], projected[:, -shared:])
         queries = rotated[:, : self._num_heads].reshape(rows, shared, -1, head_dim)
