@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from prompt_tuning.attention import attend
 from prompt_tuning.grid import Grid
 from prompt_tuning.kv_cache import CacheShape, ColumnCache
 from prompt_tuning.packed_linear import AdaptedLinear, Linear, LowRank, make_linear
@@ -109,7 +110,7 @@ class LlamaForward:
         rotated = _rotate(projected[:, :-shared], *rotation)
         keys, values = cache.put(index, rotated[:, self._num_heads :], projected[:, -shared:])
         queries = rotated[:, : self._num_heads].reshape(rows, shared, -1, head_dim)
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        attended = attend(queries, keys, values, mask)
         heads = attended.reshape(rows, self._num_heads, num_columns, head_dim)
         return heads.transpose(1, 2).reshape(rows, num_columns, -1)
 

@@ -19,8 +19,8 @@ class TrainingCache:
     def __init__(self, shape: CacheShape, frozen: Sequence[Sequence[KeyValues]]) -> None:
         width = max((sum(run.num_tokens for run in runs) for runs in frozen), default=0)
         sizes = (shape.num_layers, len(frozen), shape.num_key_value_heads, width, shape.head_dim)
-        self._past_keys = torch.zeros(sizes, dtype=shape.dtype)
-        self._past_values = torch.zeros(sizes, dtype=shape.dtype)
+        self._past_keys = torch.empty(sizes, dtype=shape.dtype)
+        self._past_values = torch.empty(sizes, dtype=shape.dtype)
         self._visible = torch.zeros(len(frozen), width, dtype=torch.bool)
         for row, runs in enumerate(frozen):
             self._fill(row, runs, width)
@@ -31,6 +31,9 @@ class TrainingCache:
     def _fill(self, row: int, runs: Sequence[KeyValues], width: int) -> None:
         start = width - sum(run.num_tokens for run in runs)
         self._visible[row, start:] = True
+        # padding is masked, but 0 · NaN would not be 0
+        self._past_keys[:, row, :, :start] = 0
+        self._past_values[:, row, :, :start] = 0
         for run in runs:
             end = start + run.num_tokens
             self._past_keys[:, row, :, start:end] = run.keys
