@@ -48,7 +48,7 @@ def simulate(
     on_round: OnRound,
     public: Path | None = None,
 ) -> Simulated:
-    """Deals the training share of `data` out over nodes by group, and plays the job.
+    """Deals `data` out over nodes by group, has each split its part as a real node would, and plays the job.
 
     Args:
         job: What is trained and how.
@@ -68,13 +68,21 @@ def simulate(
 
     if job.method.kind == "template":
         raise BadRequestError("There is nothing to train in written prompts.", "Compare them with `frag train`.")
-    parts = split(read_examples(data))
-    nodes = _deal(parts.train, num_nodes, job.seed)
+    nodes = {name: split(part) for name, part in _deal(read_examples(data), num_nodes, job.seed).items()}
     model = TransformersLanguageModel(locate(model_name, Kind.LANGUAGE_MODEL), threads=threads)
     trainable = Trainable(model, job.method, job.template)
     embed, width, fingerprint = _embedder(trainable, threads)
-    prepared = {name: trainable.prepare(examples, job.objective, embed(examples)) for name, examples in nodes.items()}
-    simulation = Simulation(job, trainable, prepared, **_public_parts(job, public, trainable, embed))
+
+    def prepared(examples: Sequence[Example]) -> list[Prepared]:
+        return trainable.prepare(examples, job.objective, embed(examples))
+
+    simulation = Simulation(
+        job,
+        trainable,
+        {name: prepared(part.train) for name, part in nodes.items()},
+        {name: prepared(part.validation) for name, part in nodes.items() if job.local.validate_every},
+        **_public_parts(job, public, trainable, embed),
+    )
     state = first = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
     losses = []
     for result in simulation.run(state):
@@ -91,12 +99,11 @@ def simulate(
         layout=model.layout.fingerprint,
         embedder=fingerprint,
     )
-    unseen = parts.held_out[:_MAX_HELD_OUT]
-    held_out = trainable.prepare(unseen, job.objective, embed(unseen))
+    held_out = prepared([example for part in nodes.values() for example in part.held_out][:_MAX_HELD_OUT])
     return Simulated(
         losses=losses,
         held_out_losses=(_loss(trainable, first.weights, held_out), _loss(trainable, state.weights, held_out)),
-        num_examples=sum(map(len, nodes.values())),
+        num_examples=sum(len(part.train) for part in nodes.values()),
         num_bytes=adaptation.num_bytes,
         adaptation=adaptation,
     )

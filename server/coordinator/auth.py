@@ -41,17 +41,18 @@ class Gate:
         self._known: dict[bytes, tuple[float, Caller]] = {}
         self._buckets: dict[str, TokenBucket] = {}
 
-    async def admit(self, authorization: str | None, scope: str) -> Caller:
-        """The caller behind an `Authorization: Bearer …` header.
+    async def admit(self, authorization: str | None, *scopes: str) -> Caller:
+        """The caller behind an `Authorization: Bearer …` header, whose key has one of the scopes.
 
         Raises:
             AuthenticationError: No key, or one that is not in force.
-            ForbiddenError: The key lacks `scope`.
+            ForbiddenError: The key has none of the scopes.
             RateLimitedError: The key is over its rate.
         """
         caller = await self._caller(authorization)
-        if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise ForbiddenError(f"API key {caller.label!r} lacks the scope {scope!r}.", "Ask for a key that has it.")
+        if caller.scopes.isdisjoint({*scopes, "admin"}):
+            wanted = " or ".join(map(repr, scopes))
+            raise ForbiddenError(f"API key {caller.label!r} lacks the scope {wanted}.", "Ask for a key that has it.")
         bucket = self._buckets.setdefault(caller.label, TokenBucket(self._queries_per_minute))
         if (wait_s := bucket.take()) > 0:
             raise RateLimitedError(

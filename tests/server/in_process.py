@@ -114,8 +114,8 @@ class InProcessFederation:
         async with self.session.post(self.url + path, headers=headers, **data) as answer:  # type: ignore[arg-type]
             return answer.status, await answer.json(content_type=None)
 
-    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        headers = {"Authorization": f"Bearer {self.api_key}"}
+    async def get(self, path: str, key: str | None = None) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {key or self.api_key}"}
         async with self.session.get(self.url + path, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 

@@ -14,8 +14,8 @@ from server.coordinator.training.versions import NewTemplate
 training_routes = web.RouteTableDef()
 
 
-async def _admit(request: web.Request, scope: str) -> None:
-    await request.app[STATE].gate.admit(request.headers.get("Authorization"), scope)
+async def _admit(request: web.Request, *scopes: str) -> None:
+    await request.app[STATE].gate.admit(request.headers.get("Authorization"), *scopes)
 
 
 @training_routes.post("/v1/jobs")
@@ -81,7 +81,7 @@ async def resume_job(request: web.Request) -> web.Response:
 @training_routes.get("/v1/prompts")
 async def list_prompts(request: web.Request) -> web.Response:
     """All prompt versions, and which is live."""
-    await _admit(request, "query")
+    await _admit(request, "query", "train")
     versions = request.app[STATE].versions
     return json_response({"live": await versions.live(), "prompts": await versions.listed()})
 
@@ -97,7 +97,7 @@ async def add_template(request: web.Request) -> web.Response:
 @training_routes.get("/v1/prompts/{version}")
 async def show_prompt(request: web.Request) -> web.Response:
     """One version."""
-    await _admit(request, "query")
+    await _admit(request, "query", "train")
     return json_response(await request.app[STATE].versions.shown(request.match_info["version"]))
 
 

@@ -2,6 +2,7 @@
 same questions again. No process is restarted."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from prompt_tuning.job import JobSettings
+from server.asking import CoordinatorError
 from server.evaluation.datasets import Dataset, LabelledQuestion, split_into_silos
 from server.evaluation.measures import answer_quality, f1_scores, interval_95, percentiles
 from server.evaluation.run import EvaluationError, System, Tick, running
@@ -68,9 +70,9 @@ async def evaluate_live(plan: LivePlan, tick: Tick, folder: Path | None = None) 
         ) as system:
             before = await _ask_at_random(plan, system, test, "idle", tick)
             client = TrainingClient(system.federation.url, system.federation.api_key, None)
-            async with _job(plan, client, tick) as job_id:
+            async with _jobs(plan, client, tick) as (job_id, spare_id):
                 during = await _ask_at_random(plan, system, test, "while training", tick)
-                state_then = (await client.get(f"/v1/jobs/{job_id}"))["state"]
+                spare = await client.get(f"/v1/jobs/{spare_id}")
             job = await client.get(f"/v1/jobs/{job_id}")
             promoted = await client.post(f"/v1/prompts/{job_id}/promote")
             after = await _ask_at_random(plan, system, test, "after promotion", tick)
@@ -82,7 +84,7 @@ async def evaluate_live(plan: LivePlan, tick: Tick, folder: Path | None = None) 
         "examples_by_silo": {name: sum(home[q.document_id] == name for q in train) for name in silos},
         "num_questions": len(test),
         "rate_per_s": plan.rate_per_s,
-        "job": job | {"trained_until_the_last_question": state_then not in {"done", "failed"}},
+        "job": job | {"trained_until_the_last_question": spare["state"] in {"queued", "running"}},
         "promotion": promoted,
         "before": _quality(before, test, home),
         "after": _quality(after, test, home),
@@ -121,12 +123,19 @@ def _example_files(
 
 
 @asynccontextmanager
-async def _job(plan: LivePlan, client: TrainingClient, tick: Tick) -> AsyncIterator[str]:
-    """A job that is under way inside the context; leaving it waits for the job's end."""
-    job_id = str((await client.post("/v1/jobs", plan.job.model_dump(mode="json")))["job_id"])
-    await _state_beyond(client, job_id, {"queued"}, tick)
-    yield job_id
-    job = await _state_beyond(client, job_id, {"running"}, tick)
+async def _jobs(plan: LivePlan, client: TrainingClient, tick: Tick) -> AsyncIterator[tuple[str, str]]:
+    """The job, under way inside the context; leaving it waits for its end.
+
+    A spare one with another seed stands behind it in the queue, so that the nodes train until the last question; it is
+    dropped then.
+    """
+    spare = plan.job.model_copy(update={"seed": plan.job.seed + 1})
+    ids = [str((await client.post("/v1/jobs", job.model_dump(mode="json")))["job_id"]) for job in (plan.job, spare)]
+    await _state_beyond(client, ids[0], {"queued"}, tick)
+    yield ids[0], ids[1]
+    with contextlib.suppress(CoordinatorError):
+        await client.post(f"/v1/jobs/{ids[1]}/cancel")
+    job = await _state_beyond(client, ids[0], {"running"}, tick)
     if job["state"] != "done":
         raise EvaluationError(f"The job ended as {job['state']}: {job['error']}", "Run again with --keep FOLDER.")
 

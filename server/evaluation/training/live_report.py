@@ -38,7 +38,7 @@ def print_live(report: Mapping[str, Any]) -> None:
     console.print(latencies)
     console.print(f"p95 while training ÷ p95 idle: {report['p95_ratio']:.2f}")
     if not report["job"]["trained_until_the_last_question"]:
-        console.print("The job ended before the last question of its phase; give it more rounds.", style="yellow")
+        console.print("Training ended before the last question of its phase; give the job more rounds.", style="yellow")
 
 
 def write_live(report: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -127,6 +127,7 @@ class TrainingDesk:
         look_up = self._library.look_up
         stored = JobExamples(
             train=self._stored(job, join_passages(parts.train, job, look_up)),
+            validation=self._stored(job, join_passages(parts.validation, job, look_up)),
             held_out=self._stored(job, join_passages(parts.held_out or parts.validation, job, look_up)),
             snapshot=self._library.snapshot(),
         )

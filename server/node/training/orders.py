@@ -40,12 +40,14 @@ Said = Step | Done | Failure
 class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Examples of a job as they are trained on, with the question vectors where the method reads them.
 
-    `snapshot` names the state of the index that passages were taken from.
+    `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
+    index that passages were taken from.
     """
 
     train: list["StoredExample"]
     held_out: list["StoredExample"]
     snapshot: str
+    validation: list["StoredExample"] = []
 
 
 class StoredExample(msgspec.Struct, frozen=True, kw_only=True):

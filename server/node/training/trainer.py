@@ -103,6 +103,8 @@ class _PreparedJob:
         if not stored.train:
             raise NotFoundError("The data set has no example to train on.")
         self._train = [] if self._settings.method.kind == "template" else self._prepare(stored.train)
+        stops_early = self._settings.local.validate_every > 0
+        self._validation = self._prepare(stored.validation) if stops_early else []
         self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
         width = len(stored.train[0].vector) // 4
         self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
@@ -150,7 +152,7 @@ class _PreparedJob:
             schedule(job, order.round_num),
             seed=node_seed(job, order.round_num, order.node_id),
             proximal_mu=make_strategy(job.strategy).proximal_mu,
-            validation=self._held_out,
+            validation=self._validation,
             on_step=lambda step, loss: _say(Step(step=step, num_steps=num_steps, loss=loss)),
         )
         before = self._folder / f"residual-{order.round_num}.safetensors"

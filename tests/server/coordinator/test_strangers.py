@@ -108,6 +108,9 @@ async def test_scopes_revocation_and_rates_hold(tmp_path: Path, monkeypatch: pyt
         await database.add_key("trainer", hash_api_key(trainer), frozenset({"train"}))
         await database.add_key("asker", hash_api_key(asker), frozenset({"query"}))
         assert (await federation.post("/v1/query", GOOD, trainer))[0] == 403
+        for key, jobs_status in ((trainer, 200), (asker, 403)):
+            assert (await federation.get("/v1/prompts", key))[0] == 200, "who trains and who asks may see what is live"
+            assert (await federation.get("/v1/jobs", key))[0] == jobs_status
         token_request = {"node": "b", "url": federation.url}
         assert (await federation.post("/v1/admin/tokens", token_request, asker))[0] == 403
         statuses = [(await federation.post("/v1/query", GOOD, asker))[0] for _ in range(6)]
