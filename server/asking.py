@@ -14,15 +14,18 @@ from rich.text import Text
 from frag.errors import FragError, ProtocolError, UnreachableError
 
 Event = tuple[str, dict[str, Any]]
+_GIVE_KEY = "Give a key in force with --key, or in FRAG_API_KEY."
 
 
 class CoordinatorError(FragError):
     """A problem document that the coordinator sent, with its own code and mend."""
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail", "")), str(problem.get("mend", "")))
-        status = int(problem.get("status", 500))
         self.code = str(problem.get("code", "internal"))
+        # the coordinator speaks to programs; whoever reads this typed a command
+        mend = _GIVE_KEY if self.code == "not_authenticated" else str(problem.get("mend", ""))
+        super().__init__(str(problem.get("detail", "")), mend)
+        status = int(problem.get("status", 500))
         self.exit_code = {401: 5, 403: 5, 429: 6, 503: 6}.get(status, 2 if status < 500 else 1)
 
 

@@ -75,7 +75,8 @@ def _progress(job: Mapping[str, Any]) -> Group:
         for name in ("loss", "held_out_f1")
         if (values := [row["metrics"][name] for row in rounds if name in row["metrics"]])
     ]
-    return Group(f"{job['job_id']}  {job['state']}", bar, *curves, rounds_table(rounds[-8:]))
+    waiting = f", waiting: {job['waiting']}" if job["waiting"] else ""
+    return Group(f"{job['job_id']}  {job['state']}{waiting}", bar, *curves, rounds_table(rounds[-8:], candidates(job)))
 
 
 def curve(values: Sequence[float], width: int = 40) -> str:
@@ -86,16 +87,21 @@ def curve(values: Sequence[float], width: int = 40) -> str:
     return "".join(_BLOCKS[round((value - low) * scale)] for value in shown)
 
 
-def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
-    """One line a round: losses, scores, who took part, what travelled."""
-    table = Table("round", box=None, header_style="bold")
+def candidates(job: Mapping[str, Any]) -> list[str]:
+    """Names of the written prompts that a job compares, one a round; empty where something is trained."""
+    return [candidate["name"] for candidate in job["job"]["method"].get("candidates", ())]
+
+
+def rounds_table(rounds: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> Table:
+    """One line a round: losses, scores, who took part, what travelled. `names` stand for the numbers of rounds."""
+    table = Table("candidate" if names else "round", box=None, header_style="bold")
     for title in ("loss", "held-out loss", "held-out F1", "nodes", "bytes out", "bytes in", "s"):
         table.add_column(title, justify="right")
     for row in rounds:
         metrics = row["metrics"]
         shown = [_number(metrics.get(name)) for name in ("loss", "held_out_loss", "held_out_f1")]
         table.add_row(
-            str(row["round"]),
+            names[row["round"] - 1] if names else str(row["round"]),
             *shown,
             str(len(row["nodes"])),
             f"{row['bytes_out']:,}",
@@ -113,12 +119,21 @@ def print_job(job: Mapping[str, Any]) -> None:
     """The whole job for people: every round, remarks, and the version it ended in."""
     console = Console()
     console.print(f"[bold]{job['job_id']}[/bold]  {job['state']}  {job['error']}")
-    console.print(rounds_table(job["rounds"]))
+    console.print(rounds_table(job["rounds"], candidates(job)))
     for row in job["rounds"]:
         for node, remark in row["remarks"].items():
             console.print(f"round {row['round']}: {node}: {remark}")
     for version in job["versions"]:
-        console.print(f"version {version}; make it live with: frag prompts promote {version}")
+        console.print(f"version {version}{_chosen(job)}; make it live with: frag prompts promote {version}")
+
+
+def _chosen(job: Mapping[str, Any]) -> str:
+    """Which of several written prompts a version holds."""
+    names = candidates(job)
+    if not names:
+        return ""
+    best = max(job["rounds"], key=lambda row: row["metrics"].get("held_out_f1", -1.0))
+    return f" ({names[best['round'] - 1]})"
 
 
 def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
@@ -129,7 +144,7 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             job["job_id"],
             job["state"],
-            f"{method['kind']} {method['place']}",
+            method["kind"] if candidates(job) else f"{method['kind']} {method['place']}",
             str(job["num_rounds"]),
             job["created_at"][:19],
             job["error"],
@@ -139,18 +154,21 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
 
 def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     """One line a version; the live one is marked."""
-    table = Table(
-        "", "version", "method", "bytes", "held-out F1", "base model", "created", box=None, header_style="bold"
-    )
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("live")
+    table.add_column("version", overflow="fold", min_width=max((len(row["version"]) for row in prompts), default=7))
+    table.add_column("method", no_wrap=True)
+    for title in ("bytes", "held-out F1"):
+        table.add_column(title, justify="right")
+    table.add_column("created (UTC)", no_wrap=True)
     for row in prompts:
         table.add_row(
             "*" if row["live"] else "",
             row["version"],
-            f"{row['method']} {row['place']}",
+            f"{row['method']} {row['place']}" if row["num_bytes"] else row["method"],
             f"{row['num_bytes']:,}",
             _number(row["metrics"].get("held_out_f1")),
-            row["base_model"][:12],
-            row["created_at"][:19],
+            row["created_at"][:16].replace("T", " "),
         )
     Console().print(table)
 

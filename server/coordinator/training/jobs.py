@@ -91,7 +91,16 @@ class JobService:
         row = await self._records.job(job_id)
         rounds = [record.view() for record in await self._records.rounds(job_id) if record.round_num]
         prompts = [row.version for row in await self._records.prompts() if row.job_id == job_id]
-        return {**_job_view(row), "rounds": rounds, "versions": prompts}
+        view = _job_view(row)
+        return {**view, "waiting": self._waiting(view), "rounds": rounds, "versions": prompts}
+
+    def _waiting(self, view: Mapping[str, Any]) -> str:
+        """What a job that runs waits for; empty when it waits for nothing."""
+        job = view["job"]
+        connected, needed = len(self._runner.registry.trainers(job["dataset"])), job["rounds"]["min_replies"]
+        if view["state"] != "running" or connected >= needed:
+            return ""
+        return f"{connected} of {needed} nodes needed that hold {job['dataset']} are connected"
 
     async def listed(self) -> list[dict[str, Any]]:
         """All jobs, oldest first, without their rounds."""

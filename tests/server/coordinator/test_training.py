@@ -112,8 +112,11 @@ async def test_jobs_are_cancelled_resumed_and_listed(federation: InProcessFedera
     status, created = await federation.post("/v1/jobs", JOB)  # nobody is connected: it waits
     assert status == 201
     path = f"/v1/jobs/{created['job_id']}"
-    await asyncio.sleep(0.1)
-    assert (await federation.get(path))[1]["state"] in {"queued", "running"}
+    async with asyncio.timeout(5):
+        while (await federation.get(path))[1]["state"] == "queued":
+            await asyncio.sleep(0.02)
+    _, shown = await federation.get(path)
+    assert (shown["state"], shown["waiting"]) == ("running", "0 of 2 nodes needed that hold qa are connected")
     assert (await federation.post(f"{path}/cancel", {}))[0] == 204
     assert (await federation.get(path))[1]["state"] == "cancelled"
     assert (await federation.post(f"{path}/cancel", {}))[0] == 409
