@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from prompt_tuning.language_model import TransformersLanguageModel
     from prompt_tuning.trainable import Prepared
 
-_NICENESS = 10
+_NICENESS = 19
 _MEMORY_BYTES = 2 << 30
 _FILE_BYTES = 8 << 30
 
