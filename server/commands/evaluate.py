@@ -135,6 +135,7 @@ def methods(
     steps: Annotated[int, typer.Option(min=0, help="Local steps of a round; 0: as the job says.")] = 0,
     test_silos: Annotated[int, typer.Option(min=1, help="Last articles that nobody trains on.")] = 12,
     limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 100,
+    limit_train: Annotated[int, typer.Option(min=0, help="Training examples of a silo; 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the split, the first weights and the batches.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
     model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
@@ -149,7 +150,7 @@ def methods(
     from server.evaluation.training.tasks import load_task
 
     plan = TrainPlan(
-        task=limited(load_task(dataset, test_silos), num_test=limit_test, num_train=0),
+        task=limited(load_task(dataset, test_silos), num_test=limit_test, num_train=limit_train),
         job=make_job(job, steps=steps).model_copy(update={"seed": seed}),
         num_nodes=nodes,
         partition="natural",
