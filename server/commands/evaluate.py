@@ -70,7 +70,12 @@ def rag(
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON, or CLINC150 with domains.json beside it.")],
+    dataset: Annotated[
+        list[Path],
+        typer.Option(
+            help="SQuAD-format JSON, or CLINC150 with domains.json beside it; several are tasks of different nodes."
+        ),
+    ],
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that the training examples fall to.")],
     job: Annotated[Path | None, typer.Option(help="job.toml; the options below override it.")] = None,
     method: Annotated[str, typer.Option(help="prompt, p_tuning, generator, deep, lora or full.")] = "",
@@ -82,7 +87,7 @@ def train(
     partition: Annotated[str, typer.Option(help="natural, iid or dirichlet:ALPHA.")] = "natural",
     systems: Annotated[str, typer.Option(help="Of federated,centralised,nodes.")] = "federated,centralised,nodes",
     test_silos: Annotated[int, typer.Option(min=1, help="Last articles that nobody trains on.")] = 12,
-    limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 0,
+    limit_test: Annotated[int, typer.Option(min=0, help="Test questions of a task; 0: all.")] = 0,
     limit_train: Annotated[int, typer.Option(min=0, help="Training examples of a silo; 0: all.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to N-1.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
@@ -95,11 +100,11 @@ def train(
     from server.evaluation.training.evaluate import TrainPlan, evaluate_train
     from server.evaluation.training.plan import limited, make_job
     from server.evaluation.training.report import print_report, write_report
-    from server.evaluation.training.tasks import load_task
+    from server.evaluation.training.tasks import load_task, merged
 
-    task = limited(load_task(dataset, test_silos), num_test=limit_test, num_train=limit_train)
+    tasks = [limited(load_task(path, test_silos), num_test=limit_test, num_train=limit_train) for path in dataset]
     plan = TrainPlan(
-        task=task,
+        task=merged(tasks),
         job=make_job(
             job, method=method, place=place, rounds=rounds, steps=steps, learning_rate=learning_rate, strategy=strategy
         ),

@@ -1,6 +1,9 @@
 """Labelled tasks from files: question answering in SQuAD's format, intents in CLINC150's."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,26 @@ def load_task(path: Path, num_test_silos: int) -> Labelled:
         return _clinc(content, {intent: domain for domain, intents in domains.items() for intent in intents})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadRequestError(f"The data set {path} cannot be used: {error!r}.", _MEND) from error
+
+
+def merged(tasks: Sequence[Labelled]) -> Labelled:
+    """Several tasks as one, each a silo of its own, so that nodes hold different ones.
+
+    Nodes share one instruction, so what a task says of itself goes into its questions.
+    """
+    if len(tasks) == 1:
+        return tasks[0]
+    told = [[_told(task, examples) for examples in task.silos.values()] for task in tasks]
+    return Labelled(
+        name="+".join(task.name for task in tasks),
+        silos={task.name: list(chain.from_iterable(silos)) for task, silos in zip(tasks, told, strict=True)},
+        test=[example for task in tasks for example in _told(task, task.test)],
+        measure="token_f1",
+    )
+
+
+def _told(task: Labelled, examples: Sequence[Example]) -> list[Example]:
+    return [replace(example, question=f"{task.instruction} {example.question}".strip()) for example in examples]
 
 
 def _squad(name: str, articles: list[Any], num_test_silos: int) -> Labelled:

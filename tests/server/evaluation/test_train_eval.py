@@ -11,7 +11,7 @@ from prompt_tuning.dataset import make_example
 from server.evaluation.training.evaluate import TrainPlan, _reduce
 from server.evaluation.training.partition import Labelled, partition
 from server.evaluation.training.plan import limited, make_job
-from server.evaluation.training.tasks import load_task
+from server.evaluation.training.tasks import load_task, merged
 
 SILOS = {
     f"silo-{s}": [
@@ -127,3 +127,19 @@ def test_gains_are_paired_by_question_over_seeds(tmp_path: Path) -> None:
     assert report["federated"]["token_f1"] == 0.5
     assert report["gains"]["zero_shot"]["token_f1"] == 0.25
     assert report["nodes"] == {}
+
+
+def test_merged_tasks_fall_to_nodes_of_their_own_and_carry_their_instruction() -> None:
+    labels = Labelled(
+        name="labels",
+        silos={"x": [make_example(question="fill up", answers=("travel",))]},
+        test=[make_example(question="petrol", answers=("travel",))],
+        measure="accuracy",
+        instruction="Name the domain.",
+    )
+    both = merged([TASK, labels])
+    assert {name: len(examples) for name, examples in both.silos.items()} == {"t": 120, "labels": 1}
+    assert [example.question for example in both.test] == ["?", "Name the domain. petrol"]
+    parts = partition(both, "natural", 2, seed=0)
+    assert sorted(map(len, parts.values())) == [1, 120]
+    assert merged([TASK]) is TASK
