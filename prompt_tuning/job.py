@@ -1,7 +1,7 @@
 """A training job: what is trained, on what, how, and when a round is done; for coordinator, node and simulation."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,6 +27,7 @@ class RoundSettings(_Strict):
     nodes_per_round: int = Field(0, ge=0, description="sampled among those that have the data set; 0: all")
     min_replies: int = Field(1, ge=1, description="updates that a round needs, or it is repeated")
     deadline_s: float = Field(900.0, gt=0, le=86_400, description="after which late nodes are left out")
+    attempts: int = Field(5, ge=1, le=1000, description="at one round with too few updates, before the job fails")
     rejoin_s: float = Field(
         30.0, ge=0, le=3600, description="how long an interrupted round waits for those that it had begun with"
     )
@@ -90,6 +91,18 @@ class JobSettings(_Strict):
     update: UpdateSettings = UpdateSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     public: PublicSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_kinds(cls, values: Any) -> Any:
+        """`[method]` and `[strategy]` without a kind mean the default one."""
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        for section, kind in (("method", "lora"), ("strategy", "fedavg")):
+            if isinstance(filled.get(section), dict) and "kind" not in filled[section]:
+                filled[section] = {"kind": kind, **filled[section]}
+        return filled
 
     @model_validator(mode="after")
     def _check(self) -> "JobSettings":

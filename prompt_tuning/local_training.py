@@ -36,7 +36,7 @@ class LocalSettings(BaseModel):
     steps: int = Field(20, ge=1, le=100_000, description="optimiser steps of a round")
     batch_size: int = Field(16, ge=1, le=4096, description="examples of a step")
     micro_batch_size: int = Field(16, ge=1, le=4096, description="examples computed together; gradients accumulate")
-    learning_rate: float = Field(2e-3, gt=0, lt=10)
+    learning_rate: float = Field(2e-3, gt=0, lt=10, allow_inf_nan=False)
     warmup_steps: int = Field(10, ge=0, description="over the whole job")
     decay: Literal["cosine", "linear", "constant"] = "cosine"
     final_share: float = Field(0.05, ge=0, le=1, description="of the learning rate, at the job's last step")

@@ -14,7 +14,11 @@ from rich.text import Text
 from frag.errors import FragError, ProtocolError, UnreachableError
 
 Event = tuple[str, dict[str, Any]]
-_GIVE_KEY = "Give a key in force with --key, or in FRAG_API_KEY."
+_MENDS = {
+    "not_authenticated": "Give a key in force with --key, or in FRAG_API_KEY.",
+    "not_permitted": "Make a key that has it with `frag coordinator key add LABEL --scope SCOPE`.",
+}
+"""For whoever typed a command; the coordinator's own mends speak to programs."""
 
 
 class CoordinatorError(FragError):
@@ -23,7 +27,7 @@ class CoordinatorError(FragError):
     def __init__(self, problem: Mapping[str, Any]) -> None:
         self.code = str(problem.get("code", "internal"))
         # the coordinator speaks to programs; whoever reads this typed a command
-        mend = _GIVE_KEY if self.code == "not_authenticated" else str(problem.get("mend", ""))
+        mend = _MENDS.get(self.code) or str(problem.get("mend", "")).replace("`GET /v1/jobs`", "`frag jobs list`")
         super().__init__(str(problem.get("detail", "")), mend)
         status = int(problem.get("status", 500))
         self.exit_code = {401: 5, 403: 5, 429: 6, 503: 6}.get(status, 2 if status < 500 else 1)
@@ -111,7 +115,9 @@ def print_answer(response: Mapping[str, Any]) -> None:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
     console.print(table)
     timings = response["timings"]
+    versions = sorted({item["prompt_version"] for item in response["answered"] if item["prompt_version"]})
+    prompts = f", prompt {' and '.join(versions)}" if versions else ""
     console.print(
-        f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms",
+        f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms{prompts}",
         style="dim",
     )

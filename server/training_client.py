@@ -58,13 +58,31 @@ class TrainingClient:
 
 async def follow(client: TrainingClient, job_id: str, *, quiet: bool) -> dict[str, Any]:
     """Shows rounds as they are committed until the job ends; returns the job."""
-    with Live(console=Console(stderr=True, quiet=quiet), transient=True) as live:
+    console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        return await _follow_by_lines(client, job_id, console)
+    with Live(console=console, transient=True) as live:
         while True:
             job = await client.get(f"/v1/jobs/{job_id}")
             live.update(_progress(job))
             if job["state"] in _ENDED:
                 return job
             await asyncio.sleep(_POLL_S)
+
+
+async def _follow_by_lines(client: TrainingClient, job_id: str, console: Console) -> dict[str, Any]:
+    """For logs and pipes: a line whenever state, round or what is waited for changes."""
+    told = ""
+    while True:
+        job = await client.get(f"/v1/jobs/{job_id}")
+        waiting = f", waiting: {job['waiting']}" if job["waiting"] else ""
+        now = f"{job_id}  {job['state']}, round {len(job['rounds'])} of {job['num_rounds']}{waiting}"
+        if now != told:
+            console.print(now, soft_wrap=True, highlight=False)
+            told = now
+        if job["state"] in _ENDED:
+            return job
+        await asyncio.sleep(_POLL_S)
 
 
 def _progress(job: Mapping[str, Any]) -> Group:
@@ -138,7 +156,11 @@ def _chosen(job: Mapping[str, Any]) -> str:
 
 def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
     """One line a job."""
-    table = Table("job", "state", "method", "rounds", "since", "error", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("job", overflow="fold", min_width=max((len(job["job_id"]) for job in jobs), default=3))
+    for title in ("state", "method", "rounds", "since (UTC)"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("error", overflow="fold")
     for job in jobs:
         method = job["job"]["method"]
         table.add_row(
@@ -146,7 +168,7 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
             job["state"],
             method["kind"] if candidates(job) else f"{method['kind']} {method['place']}",
             str(job["num_rounds"]),
-            job["created_at"][:19],
+            job["created_at"][:16].replace("T", " "),
             job["error"],
         )
     Console().print(table)

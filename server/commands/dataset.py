@@ -45,12 +45,15 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Check a file of examples and keep a copy of them. A running node offers it to jobs within seconds."""
-    from prompt_tuning.dataset import Columns
+    from prompt_tuning.dataset import Columns, split
 
     columns = Columns(
         question=question_column, answer=answer_column, passage=passage_column, text=text_column, group=group_column
     )
-    info = _datasets(folder).add(name, file, columns, replace=replace)
+    datasets = _datasets(folder)
+    info = datasets.add(name, file, columns, replace=replace)
+    if not split(datasets.load(name)).held_out:
+        typer.echo(f"{name} is too small to hold anything out: jobs train on it, and measure nothing here.", err=True)
     if as_json:
         typer.echo(json.dumps(_as_dict(info)))
     else:

@@ -55,7 +55,8 @@ def list_models(
     if as_json:
         typer.echo(json.dumps({"models": [{**asdict(row), "path": str(row.path)} for row in rows]}))
     else:
-        table = Table("name", "kind", "licence", "size", "state", "path", box=None, header_style="bold")
+        table = Table("name", "kind", "licence", "size", "state", box=None, header_style="bold")
+        table.add_column("path", overflow="fold")
         for row in rows:
             table.add_row(row.name, row.kind, row.licence, f"{row.size_bytes / 1e6:.0f} MB", row.state, str(row.path))
         Console().print(table)

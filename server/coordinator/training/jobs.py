@@ -1,4 +1,4 @@
-"""Training jobs: one runs at a time, in the order in which they were asked for; a restart goes on where it was."""
+"""Training jobs: one runs at a time, the oldest that has the nodes it needs; a restart goes on where it was."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,13 @@ from frag.errors import ConflictError, FragError
 from prompt_tuning.job import JobSettings
 from server.coordinator.tables import JobRow
 from server.coordinator.training.public_phase import PublicData
-from server.coordinator.training.records import ENDED, TrainingRecords
+from server.coordinator.training.records import ENDED, TrainingRecords, rounds_view
 from server.coordinator.training.runner import JobRunner
 
 _log = structlog.get_logger()
 _MAX_EVENTS = 2000
+_LOOK_S = 0.5
+"""How often it is seen whether the nodes of a waiting job have come."""
 
 Event = tuple[str, Mapping[str, Any]]
 
@@ -40,7 +42,8 @@ class JobService:
         self._records = records
         self._runner = runner
         self._public = public
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._pending: list[str] = []
+        self._asked = asyncio.Event()
         self._streams: dict[str, _Stream] = {}
         self._current: tuple[str, asyncio.Task[None]] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -48,7 +51,7 @@ class JobService:
     async def __aenter__(self) -> Self:
         for row in await self._records.jobs():
             if row.state not in ENDED:
-                self._queue.put_nowait(row.job_id)
+                self._enqueue(row.job_id)
         self._worker = asyncio.create_task(self._work())
         return self
 
@@ -65,8 +68,12 @@ class JobService:
         await self._public.check(job)
         job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
         await self._records.add_job(job_id, job.model_dump_json())
-        self._queue.put_nowait(job_id)
+        self._enqueue(job_id)
         return job_id
+
+    def _enqueue(self, job_id: str) -> None:
+        self._pending.append(job_id)
+        self._asked.set()
 
     async def cancel(self, job_id: str) -> None:
         """Stops a job at once. Committed rounds stay. Raises NotFoundError, or ConflictError when it has ended."""
@@ -84,23 +91,34 @@ class JobService:
         if row.state not in {"cancelled", "failed"}:
             raise ConflictError(f"The job {job_id} is {row.state}.", "Only cancelled and failed jobs are resumed.")
         await self._records.set_state(job_id, "queued")
-        self._queue.put_nowait(job_id)
+        self._enqueue(job_id)
 
     async def view(self, job_id: str) -> dict[str, Any]:
         """State, rounds and metrics of a job as JSON types. Raises NotFoundError."""
         row = await self._records.job(job_id)
-        rounds = [record.view() for record in await self._records.rounds(job_id) if record.round_num]
-        prompts = [row.version for row in await self._records.prompts() if row.job_id == job_id]
-        view = _job_view(row)
-        return {**view, "waiting": self._waiting(view), "rounds": rounds, "versions": prompts}
+        versions = [row for row in await self._records.prompts() if row.job_id == job_id]
+        final = msgspec.json.decode(versions[-1].metrics) if versions else {}
+        view, records = _job_view(row), await self._records.rounds(job_id)
+        # a written candidate is measured in its own round
+        written = view["job"]["method"]["kind"] == "template"
+        rounds = [r.view() for r in records if r.round_num] if written else rounds_view(records, final)
+        names = [row.version for row in versions]
+        return {**view, "waiting": self._waiting(view), "rounds": rounds, "versions": names}
 
     def _waiting(self, view: Mapping[str, Any]) -> str:
-        """What a job that runs waits for; empty when it waits for nothing."""
+        """What a job waits for; empty when it waits for nothing."""
         job = view["job"]
-        connected, needed = len(self._runner.registry.trainers(job["dataset"])), job["rounds"]["min_replies"]
-        if view["state"] != "running" or connected >= needed:
+        connected, needed = self._num_trainers(job["dataset"]), job["rounds"]["min_replies"]
+        if view["state"] in ENDED:
             return ""
-        return f"{connected} of {needed} nodes needed that hold {job['dataset']} are connected"
+        if connected < needed:
+            return f"{connected} of {needed} nodes needed that hold {job['dataset']} are connected"
+        if view["state"] == "queued" and self._current is not None:
+            return f"{self._current[0]} runs before it"
+        return ""
+
+    def _num_trainers(self, dataset: str) -> int:
+        return len(self._runner.registry.trainers(dataset))
 
     async def listed(self) -> list[dict[str, Any]]:
         """All jobs, oldest first, without their rounds."""
@@ -135,9 +153,7 @@ class JobService:
 
     async def _work(self) -> None:
         while True:
-            job_id = await self._queue.get()
-            if (await self._records.job(job_id)).state in ENDED:
-                continue
+            job_id = await self._next_ready()
             task = asyncio.create_task(self._run(job_id))
             self._current = (job_id, task)
             try:
@@ -146,6 +162,21 @@ class JobService:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 self._current = None
+
+    async def _next_ready(self) -> str:
+        """The oldest job that has enough nodes: one that waits for a data set holds up no other."""
+        while True:
+            self._asked.clear()
+            for job_id in list(self._pending):
+                row = await self._records.job(job_id)
+                job = msgspec.json.decode(row.settings)
+                ended = row.state in ENDED
+                if ended or self._num_trainers(job["dataset"]) >= job["rounds"]["min_replies"]:
+                    self._pending.remove(job_id)
+                    if not ended:
+                        return job_id
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), _LOOK_S if self._pending else None)
 
     async def _run(self, job_id: str) -> None:
         """One job to its end; what goes wrong is its state, never the service's."""

@@ -13,6 +13,7 @@ from server.coordinator.tables import JobRow, PromotionRow, PromptRow, RoundRow
 from server.coordinator.training.start import StartInfo
 
 _UNKNOWN = dict.fromkeys(("base_model", "layout", "embedder", "error", "roster"), "")
+_MEASURED = "held_out_"
 ENDED = frozenset({"done", "failed", "cancelled"})
 
 
@@ -40,6 +41,20 @@ class RoundRecord:
             "bytes_in": self.bytes_in,
             "seconds": self.seconds,
         }
+
+
+def rounds_view(records: Sequence[RoundRecord], final: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Rounds as the API shows them, each with what the nodes measured of the weights that it ended in.
+
+    Nodes measure the weights that they are given, so these figures come with the next round, and the last ones with
+    the version.
+    """
+    shown = [record.view() for record in records if record.round_num]
+    following = [*(view["metrics"] for view in shown[1:]), final]
+    for view, later in zip(shown, following, strict=False):
+        own = {name: value for name, value in view["metrics"].items() if not name.startswith(_MEASURED)}
+        view["metrics"] = own | {name: value for name, value in later.items() if name.startswith(_MEASURED)}
+    return shown
 
 
 class TrainingRecords:

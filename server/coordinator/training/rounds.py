@@ -5,6 +5,7 @@ Source: Yu, Muñoz and Jannesari 2023, "Federated Foundation Models", Algorithm 
 
 import asyncio
 import hashlib
+import itertools
 import time
 from dataclasses import dataclass, replace
 
@@ -47,12 +48,16 @@ class SynchronousRun:
         return state
 
     async def _play(self, state: ServerState) -> ServerState:
-        """One round, repeated until enough updates came; durable when it returns."""
+        """One round, repeated when too few updates came; durable when it returns.
+
+        Raises:
+            UpdateError: Too few came each time, though enough nodes were connected.
+        """
         seen: dict[str, float] = {}
         if self.public is not None:
             passes = await self.public.optimise(state)
             state, seen = passes.state, passes.metrics()
-        while True:
+        for attempt in itertools.count(1):
             nodes = await self._roster(state.round_num)
             started_s = time.monotonic()
             self.participants.emit("round_started", {"round": state.round_num, "nodes": nodes})
@@ -61,12 +66,15 @@ class SynchronousRun:
             try:
                 result = await asyncio.to_thread(current.finish)
             except UpdateError as error:
+                if attempt >= self.participants.job.rounds.attempts:
+                    raise
                 self.participants.emit("round_repeated", {"round": state.round_num, "reason": error.what})
                 await asyncio.sleep(_POLL_S)
                 continue
             result = replace(result, metrics={**result.metrics, **seen})
             await self.commits.add(result, hashes, self.participants, started_s)
             return result.state
+        raise AssertionError("unreachable")
 
     async def _roster(self, round_num: int) -> list[str]:
         """Who takes part. An interrupted round waits for those that it had begun with."""

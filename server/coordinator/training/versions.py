@@ -3,15 +3,15 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 import structlog
 
-from frag.errors import ConflictError
+from frag.errors import BadRequestError, ConflictError
 from frag.types import Adaptation, Place, Template
-from prompt_tuning.adaptation_file import save_adaptation
+from prompt_tuning.adaptation_file import load_adaptation, save_adaptation
 from server.coordinator.blobs import Blobs
 from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
 from server.coordinator.tables import PromptRow
@@ -82,7 +82,13 @@ class Versions:
         return version
 
     async def add_template(self, template: NewTemplate) -> str:
-        """Keeps a hand-written or few-shot template under its name and the first digits of its content's hash."""
+        """Keeps a hand-written or few-shot template under its name and the first digits of its content's hash.
+
+        Raises:
+            BadRequestError: It says nothing.
+        """
+        if not (template.instruction or template.examples):
+            raise BadRequestError("The template says nothing.", "Give an instruction, examples, or both.")
         adaptation = Adaptation(
             method="template",
             settings={},
@@ -100,9 +106,12 @@ class Versions:
         live = await self.live()
         return [_view(row, live) for row in await self._records.prompts()]
 
-    async def shown(self, version: str) -> Version:
-        """Raises NotFoundError."""
-        return _view(await self._records.prompt(version), await self.live())
+    async def shown(self, version: str) -> dict[str, Any]:
+        """One version with what the model is told under it. Raises NotFoundError."""
+        view = _view(await self._records.prompt(version), await self.live())
+        template = (await asyncio.to_thread(load_adaptation, await self._content(version))).template
+        told = {"instruction": template.instruction, "examples": template.examples}
+        return {**msgspec.structs.asdict(view), **told}
 
     async def live(self) -> str:
         """The version that is live; empty for the model as it is."""
@@ -122,12 +131,11 @@ class Versions:
         return {link.node_id: outcome for link, outcome in zip(links, said, strict=True)}
 
     async def rollback(self) -> tuple[str, dict[str, str]]:
-        """Promotes what was live before. Raises ConflictError when nothing was."""
-        promoted = await self._records.promotions()
-        if not promoted:
-            raise ConflictError("Nothing was ever promoted.", "There is nothing to go back to.")
-        before = [version for version in promoted if version != promoted[-1]]
-        version = before[-1] if before else ""
+        """Goes one promotion back, at last to the model as it is. Raises ConflictError when that is live already."""
+        stack = _stack(await self._records.promotions())
+        if not stack:
+            raise ConflictError("The model as it is, is live.", "There is nothing to go back to.")
+        version = stack[-2] if len(stack) > 1 else ""
         return version, await self.promote(version)
 
     async def bring_up_to_date(self, link: WebSocketLink) -> None:
@@ -159,6 +167,19 @@ class Versions:
         finally:
             self._exchange.withdraw(ticket)
         return "live"
+
+
+def _stack(promotions: Sequence[str]) -> list[str]:
+    """What rollback steps through: promoting something that was live before is going back to it."""
+    stack: list[str] = []
+    for version in promotions:
+        if version in stack:
+            del stack[stack.index(version) + 1 :]
+        elif version:
+            stack.append(version)
+        else:
+            stack.clear()
+    return stack
 
 
 def _view(row: PromptRow, live: str) -> Version:

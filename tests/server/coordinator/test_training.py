@@ -1,15 +1,18 @@
 """Rounds over scripted nodes: forged, late and silent ones cost their own update only."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import aiohttp
+import msgspec
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from server.node import process as process_module
 from server.node.process import NodeProcess
+from server.wire.messages import Progress, Train, Trained
 from tests.server.coordinator.scripted_training import (
     JOB,
     Forge,
@@ -112,11 +115,8 @@ async def test_jobs_are_cancelled_resumed_and_listed(federation: InProcessFedera
     status, created = await federation.post("/v1/jobs", JOB)  # nobody is connected: it waits
     assert status == 201
     path = f"/v1/jobs/{created['job_id']}"
-    async with asyncio.timeout(5):
-        while (await federation.get(path))[1]["state"] == "queued":
-            await asyncio.sleep(0.02)
     _, shown = await federation.get(path)
-    assert (shown["state"], shown["waiting"]) == ("running", "0 of 2 nodes needed that hold qa are connected")
+    assert (shown["state"], shown["waiting"]) == ("queued", "0 of 2 nodes needed that hold qa are connected")
     assert (await federation.post(f"{path}/cancel", {}))[0] == 204
     assert (await federation.get(path))[1]["state"] == "cancelled"
     assert (await federation.post(f"{path}/cancel", {}))[0] == 409
@@ -127,6 +127,58 @@ async def test_jobs_are_cancelled_resumed_and_listed(federation: InProcessFedera
         while (await federation.get(path))[1]["state"] != "done":
             await asyncio.sleep(0.02)
     assert [job["job_id"] for job in (await federation.get("/v1/jobs"))[1]["jobs"]] == [created["job_id"]]
+
+
+async def test_a_job_whose_data_set_nobody_holds_does_not_hold_up_others(federation: InProcessFederation) -> None:
+    _, typo = await federation.post("/v1/jobs", {**JOB, "dataset": "qq"})
+    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
+    await join(federation, "b", ScriptedTrainer(federation.url, honest(1.0)))
+    assert (await run(federation))["state"] == "done"
+    _, shown = await federation.get(f"/v1/jobs/{typo['job_id']}")
+    assert (shown["state"], shown["waiting"]) == ("queued", "0 of 2 nodes needed that hold qq are connected")
+
+
+async def test_a_round_that_never_gets_its_updates_fails_the_job_with_the_reason(
+    federation: InProcessFederation,
+) -> None:
+    for name in "ab":
+        await join(federation, name, ScriptedTrainer(federation.url, lambda _: b"never an update"))
+    job = await run(federation, {"rounds": {**JOB["rounds"], "attempts": 2}})
+    assert (job["state"], job["error"]) == ("failed", "0 updates of 2 needed.")
+
+
+class Measuring(ScriptedTrainer):
+    """Measures the weights that it is given: their first entry."""
+
+    async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/v1/training/{request.ticket}") as got:
+            first = float(load(await got.read())["w"][0, 0])
+        if not request.train:
+            return Trained(request_id=request.request_id, num_examples=0, metrics={"held_out_f1": first})
+        trained = await super().train(request, on_progress)
+        return msgspec.structs.replace(trained, metrics={"loss": 1.0, "held_out_f1": first})
+
+
+async def test_a_round_shows_what_was_measured_of_the_weights_it_ended_in(federation: InProcessFederation) -> None:
+    for name in "ab":
+        await join(federation, name, Measuring(federation.url, honest(0.25)))
+    job = await run(federation, {"evaluation": {"every": 1}})
+    assert [played["metrics"]["held_out_f1"] for played in job["rounds"]] == [0.25, 0.5]
+    _, prompt = await federation.get(f"/v1/prompts/{job['versions'][0]}")
+    assert prompt["metrics"]["held_out_f1"] == 0.5
+
+
+async def test_rollback_goes_back_step_by_step_to_the_model_as_it_is(federation: InProcessFederation) -> None:
+    versions = []
+    for name in ("one", "two"):
+        _, added = await federation.post("/v1/prompts", {"name": name, "instruction": f"Be {name}."})
+        versions.append(added["version"])
+        await federation.post(f"/v1/prompts/{added['version']}/promote", {})
+    assert (await federation.post("/v1/prompts/rollback", {}))[1]["live"] == versions[0]
+    assert (await federation.post("/v1/prompts/rollback", {}))[1]["live"] == ""
+    assert (await federation.post("/v1/prompts/rollback", {}))[0] == 409
+    _, shown = await federation.get(f"/v1/prompts/{versions[0]}")
+    assert (shown["instruction"], shown["live"]) == ("Be one.", False)
 
 
 async def test_events_tell_the_job_from_start_to_end(federation: InProcessFederation) -> None:
@@ -189,7 +241,12 @@ async def test_a_written_template_is_a_version_too(federation: InProcessFederati
     assert (await federation.post("/v1/prompts", body))[1] == added, "the same content is the same version"
     assert (await federation.post(f"/v1/prompts/{added['version']}/promote", {}))[1]["nodes"] == {"a": "live"}
     assert trainer.promoted == [added["version"]]
-    for wrong in ({"name": "Not A Name"}, {"name": "x", "typo": 1}, {"name": "x", "examples": [["a", "b"]]}):
+    for wrong in (
+        {"name": "says-nothing"},
+        {"name": "Not A Name"},
+        {"name": "x", "typo": 1},
+        {"name": "x", "examples": [["a", "b"]]},
+    ):
         assert (await federation.post("/v1/prompts", wrong))[0] == 422
 
 
