@@ -49,9 +49,10 @@ class ContextSettings(_Strict):
 
 
 class UpdateSettings(_Strict):
-    """What may come from a node."""
+    """What travels, and what may come from a node."""
 
-    encoding: Encoding = Encoding.FP32
+    encoding: Encoding = Field(Encoding.FP32, description="of updates; what int8 rounds off is made good later")
+    broadcast: Encoding = Field(Encoding.FP32, description="of the weights that nodes are given")
     max_norm: float = Field(0.0, ge=0, description="larger updates are scaled down to it; 0: no bound")
     max_examples: int = Field(100_000, ge=1, le=1_000_000, description="n_k counts up to this")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from frag.quantization import compress, decode
+from frag.quantization import compress, decode, encode
 from frag.sampling import sample_nodes
 from frag.updates import Update, Weights, difference
 from prompt_tuning.buffered_simulation import BufferedSimulation
@@ -98,9 +98,11 @@ class Simulation:
         return self.trainable.mean_loss(tensors, self.public_validation)
 
     def _train(self, node_id: str, state: ServerState) -> Update:
+        broadcast = self.job.update.broadcast
+        given = decode(encode(state.weights, broadcast), state.weights, broadcast)
         trained = train(
             self.trainable,
-            state.weights,
+            given,
             self.nodes[node_id],
             self.job.local,
             schedule(self.job, state.round_num),
@@ -109,7 +111,7 @@ class Simulation:
             validation=self.validation.get(node_id, ()),
             on_step=lambda step, loss: self.on_step(node_id, step, loss),
         )
-        delta = difference(trained.weights, state.weights)
+        delta = difference(trained.weights, given)
         content, self._residuals[node_id] = compress(delta, self._residuals.get(node_id), self.job.update.encoding)
         return Update(
             node_id=node_id,

@@ -226,7 +226,9 @@ class NodeProcess:
         except TimeoutError:
             message = Failed(request_id=request.request_id, code="deadline_exceeded")
         except FragError as error:
-            _log.warning("request_failed", kind=type(request).__name__, code=error.code)
+            # the reason of anything but a question: that could quote it
+            reason = "" if isinstance(request, Ask) else error.what
+            _log.warning("request_failed", kind=type(request).__name__, code=error.code, reason=reason)
             message = Failed(request_id=request.request_id, code=error.code)
         except Exception as error:  # noqa: BLE001 - a bug costs its own request, not the others on this connection
             # type only: the text of an error may quote a passage

@@ -25,6 +25,7 @@ PUBLIC_JOB: Mapping[str, Any] = {
     **JOB,
     "public": {"dataset": "open", "steps": 4, "margin": 0.02, "max_passes": 3},
     "rounds": {**JOB["rounds"], "number": 2},
+    "update": {"encoding": "int8", "broadcast": "fp16"},
 }
 
 
@@ -61,6 +62,10 @@ async def test_public_phase(tmp_path: Path, real_models: ModelSettings, model: P
         assert all(1 <= found["public_passes"] <= 3 for found in metrics)
         assert metrics[1]["public_loss"] < metrics[0]["public_loss"]
         weights = await final_weights(federation, job)
+        size = sum(value.nbytes for value in weights.values())
+        for played in job["rounds"]:
+            assert played["bytes_in"] <= 3 * 0.27 * size
+            assert played["bytes_out"] <= 3 * 0.53 * size
         expected = await asyncio.to_thread(simulated, model, tmp_path)
         equal(weights, expected.state.weights)
         assert metrics[1]["public_loss"] == pytest.approx(expected.metrics["public_loss"], rel=1e-6)

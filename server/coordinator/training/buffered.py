@@ -91,7 +91,7 @@ class BufferedRun:
         room = job.rounds.nodes_per_round - len(busy) if job.rounds.nodes_per_round else len(idle)
         if not idle or room < 1:
             return
-        content = await asyncio.to_thread(encode, rounds.state.weights)
+        content = await asyncio.to_thread(encode, rounds.state.weights, job.update.broadcast)
         for node in sample_nodes(idle, room, seed=job.seed, round_num=rounds.state.round_num):
             self._at_work[asyncio.create_task(self._ask(node, rounds.state, content))] = (node, rounds.state)
 

@@ -36,6 +36,7 @@ class Participants:
     exchange: Exchange
     emit: Emit
     _bytes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _reasons: dict[str, str] = field(default_factory=dict)
 
     def connected(self) -> list[str]:
         """Nodes that hold the job's data set."""
@@ -60,8 +61,13 @@ class Participants:
 
     def leave_out(self, node: str, round_num: int, reason: str) -> None:
         """Says that a node's update does not count, and why."""
+        self._reasons[node] = reason
         _log.warning("node_left_out", job=self.job_id, round=round_num, node=node, reason=reason)
         self.emit("node_left_out", {"round": round_num, "node": node, "reason": reason})
+
+    def why(self) -> str:
+        """Why nodes were left out last, by node; empty when none was."""
+        return "; ".join(f"{node}: {reason}" for node, reason in sorted(self._reasons.items()))
 
     async def ask(self, node: str, state: ServerState, content: bytes, *, train: bool) -> tuple[Trained, bytes]:
         """One node's reply and the update that it brought, empty unless `train`.
@@ -119,7 +125,7 @@ class Participants:
         """What the nodes measure of the weights on their held-out shares; a node that does not answer is left out."""
         if not self.job.evaluation.every and self.job.method.kind != "template":
             return {}
-        content = await asyncio.to_thread(encode, state.weights)
+        content = await asyncio.to_thread(encode, state.weights, self.job.update.broadcast)
         tasks = [asyncio.create_task(self.ask(node, state, content, train=False)) for node in sorted(self.connected())]
         if not tasks:
             return {}

@@ -67,7 +67,7 @@ class SynchronousRun:
                 result = await asyncio.to_thread(current.finish)
             except UpdateError as error:
                 if attempt >= self.participants.job.rounds.attempts:
-                    raise
+                    raise UpdateError(f"{error.what} {self.participants.why()}".strip()) from error
                 self.participants.emit("round_repeated", {"round": state.round_num, "reason": error.what})
                 await asyncio.sleep(_POLL_S)
                 continue
@@ -92,7 +92,7 @@ class SynchronousRun:
 
     async def _gather(self, current: Round, state: ServerState, nodes: list[str]) -> dict[str, str]:
         """Asks all nodes at once; counts updates as they come, until the deadline. Returns hashes of the updates."""
-        content = await asyncio.to_thread(encode, state.weights)
+        content = await asyncio.to_thread(encode, state.weights, self.participants.job.update.broadcast)
         hashes: dict[str, str] = {}
         self.participants.take_bytes()
         tasks = {asyncio.create_task(self.participants.ask(node, state, content, train=True)): node for node in nodes}

@@ -1,6 +1,7 @@
 """One job from its first weights to its version in the registry, whichever way its rounds are played."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,9 @@ class JobRunner:
             rounds = await self.records.rounds(job_id)
             best = best_of(rounds)
             return await self._publish(job_id, job.with_candidate(best), info, state, rounds[best + 1].metrics)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(job.rounds.rejoin_s):
+                await participants.available()  # after a restart nodes are on their way back
         metrics = await participants.evaluate(state)
         return await self._publish(job_id, job, info, state, metrics)
 

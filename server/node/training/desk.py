@@ -15,8 +15,9 @@ import numpy as np
 import structlog
 
 from frag.durable import write_private
+from frag.errors import DatasetError
 from frag.protocols import FloatArray
-from prompt_tuning.dataset import Example, split
+from prompt_tuning.dataset import Example, Objective, split
 from prompt_tuning.job import JobSettings
 from server.node.datasets import Datasets
 from server.node.training.contexts import join_passages
@@ -123,7 +124,7 @@ class TrainingDesk:
         if target.is_file() and (job_folder / "job.json").is_file():
             return
         job = JobSettings.model_validate_json(request.job)
-        parts = split(self._datasets.load(job.dataset))
+        parts = split(fitting(self._datasets.load(job.dataset), job))
         look_up = self._library.look_up
         stored = JobExamples(
             train=self._stored(job, join_passages(parts.train, job, look_up)),
@@ -155,6 +156,15 @@ class TrainingDesk:
     async def close(self) -> None:
         """Ends the training process."""
         await self._process.stop()
+
+
+def fitting(examples: Sequence[Example], job: JobSettings) -> list[Example]:
+    """Those that the job's objective can be learnt from. Raises DatasetError when there is none."""
+    found = [example for example in examples if example.fits(job.objective)]
+    if not found:
+        wanted = "plain text" if job.objective is Objective.CAUSAL_LM else "questions with answers"
+        raise DatasetError(f"The data set {job.dataset} holds no {wanted}, which {job.objective} learns from.")
+    return found
 
 
 def _stored(done_file: Path, update: Path) -> Done | None:

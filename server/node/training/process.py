@@ -17,7 +17,7 @@ _MAX_LINE_BYTES = 1 << 16
 
 
 class TrainerFailedError(FragError):
-    """The training process ended, or could not do what was asked; `what` is a stable code."""
+    """The training process ended, or could not do what was asked; then `code` is that of its own error."""
 
     code = "training_failed"
 
@@ -60,7 +60,9 @@ class TrainingProcess:
                 if isinstance(said, Done):
                     return said
                 if isinstance(said, Failure):
-                    raise TrainerFailedError(said.code, said.what)
+                    failure = TrainerFailedError(said.what)
+                    failure.code = said.code
+                    raise failure
                 on_step(said)
         except (ConnectionError, ValueError) as error:
             raise TrainerFailedError("training_process_ended") from error

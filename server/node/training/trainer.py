@@ -65,7 +65,7 @@ class Trainer:
     def carry_out(self, order: Order) -> Done:
         """One round of one job. Raises FragError when the model or the data do not fit."""
         job = self._prepared(order)
-        weights = decode(Path(order.weights).read_bytes(), job.like)
+        weights = decode(Path(order.weights).read_bytes(), job.like, job.broadcast)
         metrics = job.evaluate(weights) if order.evaluate else {}
         num_examples = 0
         if order.train:
@@ -106,6 +106,7 @@ class _PreparedJob:
         stops_early = self._settings.local.validate_every > 0
         self._validation = self._prepare(stored.validation) if stops_early else []
         self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
+        self.broadcast = self._settings.update.broadcast
         width = len(stored.train[0].vector) // 4
         self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
 
