@@ -48,7 +48,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DatasetError(f"{path} has an unknown suffix.", f"Give a file that ends in {', '.join(READERS)}.")
+        raise DatasetError(f"{path} is no file with a known suffix.", f"Give one that ends in {', '.join(READERS)}.")
     return reader(path)
 
 

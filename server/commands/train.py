@@ -37,9 +37,15 @@ def train(
     if detach:
         typer.echo(json.dumps(created) if as_json else f"queued {created['job_id']}")
         return
-    _finish(
-        asyncio.run(follow(client, created["job_id"], quiet=as_json)), client, plot, promote=promote, as_json=as_json
-    )
+    job_id = str(created["job_id"])
+    try:
+        result = asyncio.run(follow(client, job_id, quiet=as_json))
+    except KeyboardInterrupt:
+        typer.echo(
+            f"{job_id} goes on: `frag jobs follow {job_id}` shows it, `frag jobs cancel {job_id}` ends it", err=True
+        )
+        raise typer.Exit(130) from None
+    _finish(result, client, plot, promote=promote, as_json=as_json)
 
 
 @app.command()

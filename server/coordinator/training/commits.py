@@ -43,7 +43,7 @@ class Commits:
             round_num=result.state.round_num,
             state_sha256=await asyncio.to_thread(self.blobs.put, result.state.to_bytes()),
             contributors={node: hashes[node] for node in result.contributors},
-            remarks=result.remarks,
+            remarks={**participants.take_reasons(), **result.remarks},
             metrics=result.metrics,
             bytes_out=bytes_out,
             bytes_in=bytes_in,

@@ -65,9 +65,10 @@ class Participants:
         _log.warning("node_left_out", job=self.job_id, round=round_num, node=node, reason=reason)
         self.emit("node_left_out", {"round": round_num, "node": node, "reason": reason})
 
-    def why(self) -> str:
-        """Why nodes were left out last, by node; empty when none was."""
-        return "; ".join(f"{node}: {reason}" for node, reason in sorted(self._reasons.items()))
+    def take_reasons(self) -> dict[str, str]:
+        """Why nodes were left out since the last call, by node."""
+        taken, self._reasons = self._reasons, {}
+        return taken
 
     async def ask(self, node: str, state: ServerState, content: bytes, *, train: bool) -> tuple[Trained, bytes]:
         """One node's reply and the update that it brought, empty unless `train`.

@@ -67,7 +67,9 @@ class SynchronousRun:
                 result = await asyncio.to_thread(current.finish)
             except UpdateError as error:
                 if attempt >= self.participants.job.rounds.attempts:
-                    raise UpdateError(f"{error.what} {self.participants.why()}".strip()) from error
+                    reasons = sorted(self.participants.take_reasons().items())
+                    told = "; ".join(f"{node}: {reason}" for node, reason in reasons)
+                    raise UpdateError(f"{error.what} {told}".strip()) from error
                 self.participants.emit("round_repeated", {"round": state.round_num, "reason": error.what})
                 await asyncio.sleep(_POLL_S)
                 continue

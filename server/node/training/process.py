@@ -14,6 +14,7 @@ from frag.errors import FragError
 from server.node.training.orders import Done, Failure, Order, Said, Step
 
 _MAX_LINE_BYTES = 1 << 16
+_IDLE_S = 120.0
 
 
 class TrainerFailedError(FragError):
@@ -33,6 +34,7 @@ class TrainingProcess:
     threads: int
     log: str
     _process: asyncio.subprocess.Process | None = None
+    _idle: asyncio.Task[None] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def carry_out(self, order: Order, on_step: OnStep) -> Done:
@@ -42,12 +44,21 @@ class TrainingProcess:
             TrainerFailedError: It ended, or reported a failure.
         """
         async with self._turn:
+            if self._idle is not None:
+                self._idle.cancel()
             process = await self._running()
             try:
-                return await self._talk(process, order, on_step)
+                done = await self._talk(process, order, on_step)
             except BaseException:
-                await self.stop()
+                await self._end()
                 raise
+            self._idle = asyncio.create_task(self._end_later())
+            return done
+
+    async def _end_later(self) -> None:
+        """Model and prepared examples take gigabytes: they are given back when no round has come for long."""
+        await asyncio.sleep(_IDLE_S)
+        await self._end()
 
     async def _talk(self, process: asyncio.subprocess.Process, order: Order, on_step: OnStep) -> Done:
         if process.stdin is None or process.stdout is None:
@@ -94,6 +105,12 @@ class TrainingProcess:
 
     async def stop(self) -> None:
         """Ends the process, if there is one."""
+        if self._idle is not None:
+            self._idle.cancel()
+            await asyncio.gather(self._idle, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
