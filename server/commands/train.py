@@ -28,9 +28,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train over the federation. Interrupting this command does not stop the job; `frag jobs cancel` does."""
+    from frag.errors import BadRequestError
     from prompt_tuning.job import load_job
     from server.training_client import TrainingClient, follow
 
+    if detach and promote:
+        raise BadRequestError(
+            "Nobody is there to promote when the command returns at once.",
+            "Leave out --detach, or promote later with `frag prompts promote`.",
+        )
     settings = load_job(job)
     client = TrainingClient(url, key, tls_ca)
     created = asyncio.run(client.post("/v1/jobs", settings.model_dump(mode="json")))

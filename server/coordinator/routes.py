@@ -14,6 +14,7 @@ from server.coordinator.enrollment import EnrollRequest, IdentityRequest
 from server.coordinator.query import QueryRequest, QueryResponse
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
+from server.wire.messages import Ready
 
 routes = web.RouteTableDef()
 
@@ -88,22 +89,21 @@ async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamRespon
 async def nodes(request: web.Request) -> web.Response:
     """Enrolled nodes, connected or not, with what they say they can do."""
     state = request.app[STATE]
-    await state.gate.admit(request.headers.get("Authorization"), "query")
+    await state.gate.admit(request.headers.get("Authorization"), "query", "train")
     return json_response({"nodes": [_node_view(state.registry.link(n), n) for n in state.registry.known()]})
 
 
 def _node_view(link: object, node_id: str) -> dict[str, object]:
-    ready = getattr(link, "ready", None)
-    view: dict[str, object] = {"node": node_id, "connected": ready is not None}
-    if ready is not None:
-        view |= {
-            "version": ready.version,
-            "answer_modes": ready.answer_modes,
-            "embedder": ready.embedder_fingerprint,
-            "num_documents": ready.num_documents,
-            "datasets": ready.datasets,
-        }
-    return view
+    ready: Ready | None = getattr(link, "ready", None)
+    return {
+        "node": node_id,
+        "connected": ready is not None,
+        "version": ready.version if ready else None,
+        "answer_modes": ready.answer_modes if ready else (),
+        "embedder": ready.embedder_fingerprint if ready else None,
+        "num_documents": ready.num_documents if ready else None,
+        "datasets": ready.datasets if ready else (),
+    }
 
 
 @routes.get("/v1/connect")
