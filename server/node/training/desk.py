@@ -26,6 +26,7 @@ from server.node.training.process import TrainingProcess
 from server.wire.messages import Progress, Train, Trained
 
 _log = structlog.get_logger()
+_KEPT_JOBS = 2
 Send = Callable[[Progress], None]
 
 
@@ -132,6 +133,7 @@ class TrainingDesk:
             held_out=self._stored(job, join_passages(parts.held_out or parts.validation, job, look_up)),
             snapshot=self._library.snapshot(),
         )
+        _forget_old_jobs(self._folder, job_folder)
         write_private(job_folder / "job.json", request.job.encode())
         write_private(target, msgspec.msgpack.encode(stored))
 
@@ -171,6 +173,19 @@ def _stored(done_file: Path, update: Path) -> Done | None:
     if not (done_file.is_file() and update.is_file()):
         return None
     return msgspec.json.decode(done_file.read_bytes(), type=Done)
+
+
+def _forget_old_jobs(folder: Path, current: Path) -> None:
+    """Deletes the large files of all but the newest jobs; a job that is resumed after that trains its round again."""
+    jobs = sorted((path for path in folder.iterdir() if path.is_dir() and path != current), key=_modified)
+    for job_folder in jobs[: -_KEPT_JOBS or None]:
+        for pattern in ("weights-*", "update-*", "residual-*", "examples.msgpack"):
+            for path in job_folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _sweep(job_folder: Path, keep: Path) -> None:

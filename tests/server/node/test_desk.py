@@ -1,11 +1,14 @@
 """What a node trains on fits the job's objective."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from frag.errors import DatasetError
 from prompt_tuning.dataset import make_example
 from prompt_tuning.job import JobSettings
-from server.node.training.desk import fitting
+from server.node.training.desk import _forget_old_jobs, fitting
 
 QUESTION = make_example(question="Who?", answers=("Ann",))
 TEXT = make_example(text="Ann keeps the key.")
@@ -18,3 +21,15 @@ def test_a_mixed_data_set_gives_what_the_objective_learns_from(objective: str, f
     other = TEXT if fits is QUESTION else QUESTION
     with pytest.raises(DatasetError, match=objective):
         fitting([other], job)
+
+
+def test_large_files_of_old_jobs_are_forgotten(tmp_path: Path) -> None:
+    for age, name in enumerate(("newest", "newer", "old", "oldest")):
+        for file in ("weights-ab", "update-0-ab", "job.json", "summed-0"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / file).write_bytes(b"x")
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    _forget_old_jobs(tmp_path, tmp_path / "current")
+    left = {name: sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("newer", "old")}
+    assert left["newer"] == ["job.json", "summed-0", "update-0-ab", "weights-ab"]
+    assert left["old"] == ["job.json", "summed-0"]
