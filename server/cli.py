@@ -7,7 +7,20 @@ import typer
 
 import frag
 from frag.errors import FragError
-from server.commands import ask, bench, coordinator, dataset, demo, evaluate, models, node, prompts, simulate, train
+from server.commands import (
+    ask,
+    bench,
+    coordinator,
+    dataset,
+    demo,
+    evaluate,
+    models,
+    node,
+    privacy,
+    prompts,
+    simulate,
+    train,
+)
 
 app = typer.Typer(
     name="frag",
@@ -24,6 +37,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="jobs")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(privacy.app, name="privacy")
 app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)

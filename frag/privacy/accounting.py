@@ -1,0 +1,94 @@
+"""What is spent: (ε, δ) of training plans, zCDP of answers. All composition is dp-accounting's."""
+
+import math
+from typing import TYPE_CHECKING
+
+from frag.errors import SettingsError
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+
+DELTA = 1e-5
+"""Of all claims unless said otherwise."""
+
+
+def sampled_gaussian(noise_multiplier: float, sampling_rate: float, steps: int) -> "DpEvent":
+    """`steps` Gaussian mechanisms, each on a Poisson sample: the plan of DP-SGD.
+
+    Source: Abadi et al. 2016, "Deep Learning with Differential Privacy", Algorithm 1.
+
+    Args:
+        noise_multiplier: σ, the noise's standard deviation over the clipping norm.
+        sampling_rate: q in (0, 1], with which each unit takes part in a step, independently.
+        steps: T.
+
+    Raises:
+        SettingsError: A value is out of its range.
+    """
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
+
+    if not (noise_multiplier > 0 and 0 < sampling_rate <= 1 and steps >= 1):
+        raise SettingsError(
+            f"noise_multiplier {noise_multiplier}, sampling_rate {sampling_rate}, steps {steps} are no plan.",
+            "Use σ > 0, 0 < q ≤ 1 and at least one step.",
+        )
+    return SelfComposedDpEvent(PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise_multiplier)), steps)
+
+
+def epsilon_by_pld(event: "DpEvent", delta: float = DELTA) -> float:
+    """ε by privacy loss distributions. Source: Koskela et al. 2020, "Computing Tight DP Guarantees Using FFT"."""
+    from dp_accounting.pld import PLDAccountant
+
+    return float(PLDAccountant().compose(event).get_epsilon(_checked(delta)))
+
+
+def epsilon_by_rdp(event: "DpEvent", delta: float = DELTA) -> float:
+    """ε by Rényi divergences, never below the tight one. Source: Mironov 2017, "Rényi Differential Privacy"."""
+    from dp_accounting.rdp import RdpAccountant
+
+    return float(RdpAccountant().compose(event).get_epsilon(_checked(delta)))
+
+
+def epsilon_of_rho(rho: float, delta: float = DELTA) -> float:
+    """ε of ρ-zCDP. Source: Bun and Steinke 2016, "Concentrated Differential Privacy", by way of Rényi divergences."""
+    from dp_accounting import ZCDpEvent
+
+    return 0.0 if rho == 0 else epsilon_by_rdp(ZCDpEvent(rho), delta)
+
+
+def rho_within(epsilon: float, delta: float = DELTA) -> float:
+    """The largest ρ whose ε stays within the budget, to 1e-9 of it. Raises SettingsError unless ε > 0."""
+    if not 0 < epsilon < math.inf:
+        raise SettingsError(f"ε = {epsilon} is no budget.", "Use a positive number.")
+    low, high = 0.0, 1.0
+    while epsilon_of_rho(high, delta) <= epsilon:
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if epsilon_of_rho(middle, delta) <= epsilon else (low, middle)
+    return low
+
+
+def decoding_rho(clip: float, references: int, temperature: float, tokens: int) -> float:
+    """ρ of one answer: T · ½ (C / (S τ))². Source: Vinod et al. 2025, "InvisibleInk", §4.
+
+    Args:
+        clip: C, the bound on what one unit adds to a logit, before division by S.
+        references: S, fixed and public, whatever the number of units found.
+        temperature: τ of the softmax that a token is drawn from.
+        tokens: T, the length of an answer.
+    """
+    return tokens * (clip / (references * temperature)) ** 2 / 2
+
+
+def allowed_clip(rho: float, references: int, temperature: float, tokens: int) -> float:
+    """The C for which one answer costs `rho`: the inverse of `decoding_rho`."""
+    if min(rho, references, temperature, tokens) <= 0:
+        raise SettingsError("ρ, references, temperature and tokens are positive numbers.")
+    return references * temperature * math.sqrt(2 * rho / tokens)
+
+
+def _checked(delta: float) -> float:
+    if not 0 < delta < 1:
+        raise SettingsError(f"δ = {delta} is no probability.", "Use for example 1e-5.")
+    return delta

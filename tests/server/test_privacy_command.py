@@ -1,0 +1,35 @@
+"""`frag privacy`: the figures that budgets are planned with."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from frag.errors import SettingsError
+from server.cli import app
+
+
+def printed(*arguments: str) -> dict[str, float]:
+    result = CliRunner().invoke(app, ["privacy", *arguments, "--json"])
+    if result.exception is not None:
+        raise result.exception
+    found: dict[str, float] = json.loads(result.stdout)
+    return found
+
+
+def test_epsilon_of_a_plan() -> None:
+    found = printed("epsilon", "--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "100")
+    assert 7.03 <= found["epsilon_pld"] <= 7.06
+    assert found["epsilon_rdp"] == pytest.approx(7.9039, abs=1e-3)
+
+
+def test_the_clip_of_a_budget_is_rounded_down() -> None:
+    found = printed("decoding", "--epsilon", "8", "--references", "8", "--tokens", "64")
+    assert int(found["clip"] * 100) == 172
+    text = CliRunner().invoke(app, ["privacy", "decoding", "--epsilon", "8", "--questions", "10"]).stdout
+    assert text.startswith("C = 0.54:")
+
+
+def test_what_is_no_plan_says_what_is() -> None:
+    with pytest.raises(SettingsError, match="no plan"):
+        printed("epsilon", "--noise-multiplier", "-1", "--sampling-rate", "0.1", "--steps", "5")
