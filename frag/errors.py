@@ -115,3 +115,7 @@ class ProtocolError(FragError):
 
 class UpdateError(FragError):
     code, http_status, exit_code = "bad_update", 422, 7
+
+
+class SecureSumError(FragError):
+    code, http_status, exit_code = "secure_sum_failed", 409, 7
