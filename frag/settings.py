@@ -58,6 +58,9 @@ class ModelSettings(_Strict):
     context_passages: int = Field(1, ge=1, le=50, description="passages put before the model; a small one wants few")
 
 
+AggregationMode = Literal["plain", "robust", "secagg"]
+
+
 class PolicySettings(_Strict):
     """What may leave this node. The node decides; the asker and the coordinator can only ask for less."""
 
@@ -67,6 +70,9 @@ class PolicySettings(_Strict):
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
     questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")
     training: bool = Field(default=True, description="whether jobs may train on this node's data sets")
+    aggregation: tuple[AggregationMode, ...] = Field(
+        ("plain", "robust", "secagg"), min_length=1, description="ways in which updates may be put together"
+    )
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

@@ -7,11 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from frag.errors import SettingsError
 from frag.quantization import Encoding
+from frag.secagg.parameters import MIN_NODES
 from frag.types import Template
 from prompt_tuning.dataset import Objective
 from prompt_tuning.local_training import LocalSettings
 from prompt_tuning.methods.settings import LoraSettings, MethodSettings, TemplateSettings
+from prompt_tuning.robust import PlainSettings, RobustSettings
+from prompt_tuning.secure_mean import SecureSettings
 from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
+
+AggregationSettings = Annotated[PlainSettings | RobustSettings | SecureSettings, Field(discriminator="mode")]
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
@@ -90,6 +95,7 @@ class JobSettings(_Strict):
     strategy: StrategySettings = FedAvgSettings()
     context: ContextSettings = ContextSettings()
     update: UpdateSettings = UpdateSettings()
+    aggregation: AggregationSettings = PlainSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     public: PublicSettings | None = None
 
@@ -113,11 +119,32 @@ class JobSettings(_Strict):
             raise ValueError("written prompts are measured on questions, and nothing is trained on public data")
         if self.public is not None and self.strategy.kind == "fedbuff":
             raise ValueError("public data is trained on between rounds; fedbuff has no such moment")
+        if isinstance(self.aggregation, RobustSettings):
+            self._check_robust(self.aggregation)
+        if isinstance(self.aggregation, SecureSettings):
+            self._check_secure()
         if 0 < self.rounds.nodes_per_round < self.rounds.min_replies:
             raise ValueError(
                 f"rounds.min_replies {self.rounds.min_replies} is over nodes_per_round {self.rounds.nodes_per_round}"
             )
         return self
+
+    def _check_robust(self, aggregation: RobustSettings) -> None:
+        if self.strategy.kind == "fedbuff":
+            raise ValueError("robust rules compare the updates of one round; fedbuff has no rounds in that sense")
+        least, asked = aggregation.least_nodes(), self.rounds.nodes_per_round
+        if 0 < asked < least:
+            raise ValueError(
+                f"{aggregation.rule} against {aggregation.tolerated} dishonest nodes needs {least}, not {asked}"
+            )
+
+    def _check_secure(self) -> None:
+        if self.strategy.kind == "fedbuff" or self.method.kind == "template":
+            raise ValueError("secagg needs rounds of updates; fedbuff and written prompts have none")
+        if self.update.encoding is not Encoding.FP32:
+            raise ValueError("masked updates are integers already; leave update.encoding at fp32")
+        if 0 < self.rounds.nodes_per_round < MIN_NODES:
+            raise ValueError(f"a sum over fewer than {MIN_NODES} nodes hides nobody")
 
     @property
     def template(self) -> Template:

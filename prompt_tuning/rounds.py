@@ -14,9 +14,11 @@ import numpy as np
 from frag.errors import UpdateError
 from frag.sampling import derive_seed
 from frag.summation import FixedPointSum
-from frag.updates import Update, UpdateLimits, check_update
+from frag.updates import Update, UpdateLimits, Weights, check_update
 from prompt_tuning.job import JobSettings
 from prompt_tuning.local_training import Schedule
+from prompt_tuning.robust import PlainSettings, RobustSettings, aggregate
+from prompt_tuning.secure_mean import SecureSettings, decode_sum, encode_update
 from prompt_tuning.strategies import ServerState, make_strategy
 
 
@@ -31,19 +33,24 @@ class RoundResult:
 
 
 class Round:
-    """Takes the updates of one round as they arrive; memory is that of the sum and one update."""
+    """Takes the updates of one round as they arrive.
 
-    def __init__(self, job: JobSettings, state: ServerState) -> None:
+    Memory is that of the sum and one update; under robust aggregation, whose rules compare updates, that of all.
+    """
+
+    def __init__(self, job: JobSettings, state: ServerState, num_nodes: int = 0) -> None:
         self._job = job
+        self._num_nodes = num_nodes
         self._state = state
         self._sum = FixedPointSum(state.weights)
+        self._kept: list[Update] = []
         self._limits = UpdateLimits(max_examples=job.update.max_examples, max_norm=job.update.max_norm)
         self._metrics: dict[str, dict[str, float]] = {}
         self._remarks: dict[str, str] = {}
 
     @property
     def num_added(self) -> int:
-        return self._sum.num_added
+        return self._sum.num_added + len(self._kept)
 
     def offer(self, update: Update) -> bool:
         """Counts the update, or leaves it out with a remark; False when it was left out."""
@@ -52,7 +59,10 @@ class Round:
             return False
         try:
             checked, reasons = check_update(update, self._state.weights, self._state.round_num, self._limits)
-            self._sum.add(checked.delta, checked.num_examples)
+            if not isinstance(self._job.aggregation, PlainSettings):
+                self._kept.append(checked)
+            else:
+                self._sum.add(checked.delta, checked.num_examples)
         except UpdateError as error:
             self._remarks[update.node_id] = error.what
             return False
@@ -63,15 +73,36 @@ class Round:
 
     def finish(self) -> RoundResult:
         """Applies the strategy to the mean. Raises UpdateError when there are fewer updates than the job asks for."""
-        if self._sum.num_added < self._job.rounds.min_replies:
-            raise UpdateError(f"{self._sum.num_added} updates of {self._job.rounds.min_replies} needed.")
-        state = make_strategy(self._job.strategy).apply(self._state, self._sum.mean())
+        if self.num_added < self._job.rounds.min_replies:
+            raise UpdateError(f"{self.num_added} updates of {self._job.rounds.min_replies} needed.")
+        state = make_strategy(self._job.strategy).apply(self._state, self._mean())
         return RoundResult(
             state=state,
             contributors=tuple(sorted(self._metrics)),
             remarks=self._remarks,
             metrics=mean_metrics(self._metrics[node] for node in sorted(self._metrics)),
         )
+
+    def _mean(self) -> Weights:
+        match self._job.aggregation:
+            case PlainSettings():
+                return self._sum.mean()
+            case RobustSettings() as settings:
+                mean, left_out = aggregate(self._kept, settings)
+                for node_id in left_out:
+                    self._remarks[node_id] = f"left out by {settings.rule}"
+                    del self._metrics[node_id]
+                return mean
+            case SecureSettings() as settings:
+                return self._secure_mean(settings)
+
+    def _secure_mean(self, settings: SecureSettings) -> Weights:
+        """In the ring of the real sum, without its masks."""
+        encoded = [encode_update(u.delta, u.num_examples, settings, self._num_nodes) for u in self._kept]
+        total = encoded[0].copy()
+        for vector in encoded[1:]:
+            total += vector
+        return decode_sum(total, self._state.weights, settings, self._num_nodes)
 
 
 def mean_metrics(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -67,7 +67,7 @@ class Simulation:
         chosen = sample_nodes(
             list(self.nodes), self.job.rounds.nodes_per_round, seed=self.job.seed, round_num=state.round_num
         )
-        current = Round(self.job, state)
+        current = Round(self.job, state, len(chosen))
         for node_id in chosen:
             current.offer(self._train(node_id, state))
         result = current.finish()

@@ -15,7 +15,21 @@ from aiohttp import WSMsgType, web
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, Citation, NodeAnswer, RetrievalMode
 from server.wire.codec import decode_to_coordinator, encode
-from server.wire.messages import Ask, Cancel, Failed, Message, Progress, Promote, Promoted, Ready, Reply, Train, Trained
+from server.wire.messages import (
+    Ask,
+    Cancel,
+    Failed,
+    Message,
+    Progress,
+    Promote,
+    Promoted,
+    Ready,
+    Reply,
+    Summed,
+    SumStage,
+    Train,
+    Trained,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +103,13 @@ class WebSocketLink:
             raise NodeFailedError("bad_reply")
         return reply
 
+    async def sum_stage(self, make: Callable[[int], SumStage]) -> bytes:
+        """One stage of a secure sum. Raises NodeFailedError."""
+        reply = await self._request(make)
+        if not isinstance(reply, Summed):
+            raise NodeFailedError("bad_reply")
+        return reply.content
+
     async def promote(self, make: Callable[[int], Promote]) -> None:
         """Makes a version live on the node. Raises NodeFailedError."""
         if not isinstance(await self._request(make), Promoted):
@@ -141,7 +162,7 @@ class WebSocketLink:
             if on_progress := self._progress.get(message.request_id):
                 on_progress(message)
             return
-        if not isinstance(message, Reply | Failed | Trained | Promoted):
+        if not isinstance(message, Reply | Failed | Trained | Promoted | Summed):
             raise ProtocolError(f"A connected node sent a {type(message).__name__}.")
         waiting = self._waiting.get(message.request_id)
         if waiting is None or waiting.done():

@@ -30,6 +30,8 @@ from server.wire.messages import (
     Promoted,
     Ready,
     Reply,
+    Summed,
+    SumStage,
     Train,
     Trained,
     WireCitation,
@@ -61,6 +63,8 @@ class Trains(Protocol):
     def dataset_names(self) -> tuple[str, ...]: ...
 
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
+
+    async def sum_stage(self, request: SumStage) -> bytes: ...
 
 
 class TakesPrompts(Protocol):
@@ -211,14 +215,16 @@ class NodeProcess:
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
                 task.cancel()
-        elif isinstance(message, Ask | Train | Promote):
+        elif isinstance(message, Ask | Train | Promote | SumStage):
             task = tasks.create_task(self._serve_request(message, socket))
             self._under_way[message.request_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
         else:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
-    async def _serve_request(self, request: Ask | Train | Promote, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _serve_request(
+        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
+    ) -> None:
         """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
         try:
@@ -237,12 +243,16 @@ class NodeProcess:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(encode(message))
 
-    async def _carry_out(self, request: Ask | Train | Promote, socket: aiohttp.ClientWebSocketResponse) -> Message:
+    async def _carry_out(
+        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
+    ) -> Message:
         if isinstance(request, Ask):
             async with asyncio.timeout(request.deadline_s):
                 return _reply(request.request_id, await self._answers.answer(request))
         if isinstance(request, Train) and self._trains is not None:
             return await self._train(self._trains, request, socket)
+        if isinstance(request, SumStage) and self._trains is not None:
+            return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
         if isinstance(request, Promote) and self._prompts is not None:
             await self._prompts.promote(request)
             return Promoted(request_id=request.request_id)

@@ -22,6 +22,7 @@ from server.node.process import NodeProcess, Peer
 from server.node.state import NodeFolder, Status, write_status
 from server.node.training.desk import TrainingDesk
 from server.node.training.process import TrainingProcess
+from server.node.training.summing import SumDesk
 
 _log = structlog.get_logger()
 
@@ -83,6 +84,7 @@ async def _open_training(
         return None, prompts
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
+    sums = SumDesk(node_id=settings.node_id, identity=peer.key, folder=folder.training, exchange=exchange)
     desk = TrainingDesk(
         node_id=settings.node_id,
         folder=folder.training,
@@ -90,6 +92,8 @@ async def _open_training(
         library=answering,
         exchange=exchange,
         process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
+        sums=sums,
+        aggregation=settings.policy.aggregation,
     )
     stack.push_async_callback(desk.close)
     return desk, prompts

@@ -4,7 +4,7 @@ Order on a connection: Challenge → Proof → Welcome → Ready, then Ask and C
 other.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -99,6 +99,23 @@ class Train(Message, frozen=True, kw_only=True, tag="train"):
     train: bool
 
 
+SumStageName = Literal["keys", "shares", "masked", "confirm", "unmask"]
+MAX_SUM_BYTES = 1 << 18
+
+
+class SumStage(Message, frozen=True, kw_only=True, tag="sum_stage"):
+    """One stage of a secure sum of a round's updates; `content` is a message of `frag.secagg`. The masked vector itself
+    is brought at the ticket's address."""
+
+    request_id: RequestId
+    job_id: Name
+    round_num: Count
+    weights_sha256: Digest
+    stage: SumStageName
+    content: Annotated[bytes, msgspec.Meta(max_length=MAX_SUM_BYTES)]
+    ticket: Ticket = ""
+
+
 class Promote(Message, frozen=True, kw_only=True, tag="promote"):
     """Answer with this version from now on; an empty one is the model as it is."""
 
@@ -151,11 +168,18 @@ class Trained(Message, frozen=True, kw_only=True, tag="trained"):
     update_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
+class Summed(Message, frozen=True, kw_only=True, tag="summed"):
+    """What a node says to a stage of a secure sum; empty where it has brought a vector."""
+
+    request_id: RequestId
+    content: Annotated[bytes, msgspec.Meta(max_length=MAX_SUM_BYTES)] = b""
+
+
 class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
     """The version of a `Promote` request is live."""
 
     request_id: RequestId
 
 
-ToNode = Challenge | Welcome | Refused | Ask | Cancel | Train | Promote
-ToCoordinator = Proof | Ready | Reply | Failed | Progress | Trained | Promoted
+ToNode = Challenge | Welcome | Refused | Ask | Cancel | Train | Promote | SumStage
+ToCoordinator = Proof | Ready | Reply | Failed | Progress | Trained | Promoted | Summed

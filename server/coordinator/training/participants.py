@@ -15,7 +15,7 @@ from prompt_tuning.rounds import mean_metrics
 from prompt_tuning.strategies import ServerState
 from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
 from server.coordinator.training.exchange import Exchange
-from server.wire.messages import Progress, Train, Trained
+from server.wire.messages import Progress, SumStage, SumStageName, Train, Trained
 
 _log = structlog.get_logger()
 _POLL_S = 0.2
@@ -106,9 +106,48 @@ class Participants:
             self.exchange.withdraw(ticket)
             out, brought = self._bytes.get(node, (0, 0))
             self._bytes[node] = (out + ticket.bytes_out, brought + len(ticket.brought or b""))
-        if train and ticket.brought is None:
+        if train and ticket.brought is None and self.job.aggregation.mode != "secagg":
             raise NodeFailedError("no_update")
         return trained, ticket.brought or b""
+
+    async def sum_stage(
+        self, node: str, state: ServerState, digest: str, stage: SumStageName, content: bytes, max_bytes: int = 0
+    ) -> tuple[bytes, bytes]:
+        """What a node says to a stage of a secure sum, and the vector that it brought.
+
+        Args:
+            node: Its id.
+            state: The weights that its update is of.
+            digest: SHA-256 of those weights, encoded.
+            stage: Of the protocol.
+            content: Its message.
+            max_bytes: Of the vector that may be brought; 0 for none.
+
+        Raises:
+            NodeFailedError: It is gone, or left the protocol.
+        """
+        link = self.registry.link(node)
+        if not isinstance(link, WebSocketLink):
+            raise NodeFailedError("not_connected")
+        ticket = self.exchange.issue(b"", max_bytes)
+        try:
+            reply = await link.sum_stage(
+                lambda request_id: SumStage(
+                    request_id=request_id,
+                    job_id=self.job_id,
+                    round_num=state.round_num,
+                    weights_sha256=digest,
+                    stage=stage,
+                    content=content,
+                    ticket=ticket.code,
+                )
+            )
+        finally:
+            self.exchange.withdraw(ticket)
+            out, brought = self._bytes.get(node, (0, 0))
+            self._bytes[node] = (out + len(content), brought + len(ticket.brought or b""))
+        self._bytes[node] = (self._bytes[node][0], self._bytes[node][1] + len(reply))
+        return reply, ticket.brought or b""
 
     def _show(self, node: str, round_num: int, progress: Progress) -> None:
         self.emit(

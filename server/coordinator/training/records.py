@@ -94,6 +94,11 @@ class TrainingRecords:
             row.base_model, row.layout, row.embedder = info.base_model, info.layout, info.embedder
             session.add(_round_row(job_id, start))
 
+    async def identities(self, nodes: Sequence[str]) -> dict[str, bytes]:
+        """Raw public identities of those nodes that are enrolled and not revoked."""
+        found = {node: await self._database.public_key(node) for node in nodes}
+        return {node: key for node, key in found.items() if key is not None}
+
     async def set_roster(self, job_id: str, round_num: int, nodes: Sequence[str]) -> None:
         """Notes who a round begins with, so that it can go on with the same after a crash."""
         async with self._database.transaction() as session:

@@ -13,7 +13,7 @@ from frag.errors import UpdateError
 from frag.quantization import decode, encode
 from frag.sampling import sample_nodes
 from frag.updates import Update
-from prompt_tuning.rounds import Round
+from prompt_tuning.rounds import Round, RoundResult
 from prompt_tuning.strategies import ServerState
 from server.coordinator.links import NodeFailedError
 from server.coordinator.training.commits import Commits
@@ -61,10 +61,8 @@ class SynchronousRun:
             nodes = await self._roster(state.round_num)
             started_s = time.monotonic()
             self.participants.emit("round_started", {"round": state.round_num, "nodes": nodes})
-            current = Round(self.participants.job, state)
-            hashes = await self._gather(current, state, nodes)
             try:
-                result = await asyncio.to_thread(current.finish)
+                result, hashes = await self._round(state, nodes)
             except UpdateError as error:
                 if attempt >= self.participants.job.rounds.attempts:
                     reasons = sorted(self.participants.take_reasons().items())
@@ -77,6 +75,12 @@ class SynchronousRun:
             await self.commits.add(result, hashes, self.participants, started_s)
             return result.state
         raise AssertionError("unreachable")
+
+    async def _round(self, state: ServerState, nodes: list[str]) -> tuple[RoundResult, dict[str, str]]:
+        """What a round ends in, and the hashes of its updates. Raises UpdateError when it must be repeated."""
+        current = Round(self.participants.job, state)
+        hashes = await self._gather(current, state, nodes)
+        return await asyncio.to_thread(current.finish), hashes
 
     async def _roster(self, round_num: int) -> list[str]:
         """Who takes part. An interrupted round waits for those that it had begun with."""

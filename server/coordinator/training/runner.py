@@ -22,6 +22,7 @@ from server.coordinator.training.participants import Emit, Participants
 from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import RoundRecord, TrainingRecords
 from server.coordinator.training.rounds import SynchronousRun
+from server.coordinator.training.secure_rounds import SecureRun
 from server.coordinator.training.start import JobStart, StartInfo, make_start
 from server.coordinator.training.versions import Versions
 
@@ -74,7 +75,8 @@ class JobRunner:
         if job.strategy.kind == "fedbuff":
             return BufferedRun(participants, commits)
         phase = self.public.phase(participants.job_id, job, participants.base_model, participants.emit)
-        return SynchronousRun(participants, commits, phase)
+        kind = SecureRun if job.aggregation.mode == "secagg" else SynchronousRun
+        return kind(participants, commits, phase)
 
     async def _begun(self, job: JobSettings, row: JobRow, emit: Emit) -> StartInfo:
         """Fingerprints that the job is for; makes and commits its first weights when there are none."""

@@ -6,7 +6,7 @@ the round goes on with the same bits, and a node never says two things in one ro
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from frag.durable import write_private
-from frag.errors import DatasetError
+from frag.errors import DatasetError, ForbiddenError, SecureSumError
 from frag.protocols import FloatArray
 from prompt_tuning.dataset import Example, Objective, split
 from prompt_tuning.job import JobSettings
@@ -23,7 +23,7 @@ from server.node.datasets import Datasets
 from server.node.training.contexts import join_passages
 from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample
 from server.node.training.process import TrainingProcess
-from server.wire.messages import Progress, Train, Trained
+from server.wire.messages import Progress, SumStage, Train, Trained
 
 _log = structlog.get_logger()
 _KEPT_JOBS = 2
@@ -48,6 +48,12 @@ class Carrier(Protocol):
     async def bring(self, ticket: str, content: bytes) -> None: ...
 
 
+class Sums(Protocol):
+    """What takes part in secure sums."""
+
+    async def carry_out(self, request: SumStage) -> bytes: ...
+
+
 class TrainingDesk:
     """One training request at a time; the process ends with the desk."""
 
@@ -60,6 +66,8 @@ class TrainingDesk:
         library: Library,
         exchange: Carrier,
         process: TrainingProcess,
+        sums: Sums | None = None,
+        aggregation: Collection[str] = ("plain", "robust", "secagg"),
     ) -> None:
         self._node_id = node_id
         self._folder = folder.resolve()
@@ -67,6 +75,8 @@ class TrainingDesk:
         self._library = library
         self._exchange = exchange
         self._process = process
+        self._sums = sums
+        self._aggregation = aggregation
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
@@ -74,6 +84,10 @@ class TrainingDesk:
 
     async def train(self, request: Train, on_progress: Send) -> Trained:
         """One round. Raises FragError; cancelling stops the training process."""
+        job = JobSettings.model_validate_json(request.job)
+        if job.aggregation.mode not in self._aggregation:
+            # the node decides: a coordinator cannot have a hidden update sent in the open by asking for another mode
+            raise ForbiddenError(f"This node's updates are not put together in the mode {job.aggregation.mode}.")
         job_folder = self._folder / request.job_id
         name = f"{request.round_num}-{request.weights_sha256[:16]}"
         update, done_file = job_folder / f"update-{name}", job_folder / f"done-{name}.json"
@@ -82,6 +96,9 @@ class TrainingDesk:
             done = await self._work(request, job_folder, update, on_progress)
             await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
         digest = ""
+        if request.train and job.aggregation.mode == "secagg":
+            # only the masked sum leaves: no number of examples, no metrics of this node
+            return Trained(request_id=request.request_id, num_examples=0, metrics={})
         if request.train:
             content = await asyncio.to_thread(update.read_bytes)
             digest = hashlib.sha256(content).hexdigest()
@@ -92,6 +109,12 @@ class TrainingDesk:
             metrics=done.metrics,
             update_sha256=digest,
         )
+
+    async def sum_stage(self, request: SumStage) -> bytes:
+        """One stage of a secure sum. Raises SecureSumError."""
+        if self._sums is None:
+            raise SecureSumError("This node takes no part in secure sums.")
+        return await self._sums.carry_out(request)
 
     async def _work(self, request: Train, job_folder: Path, update: Path, on_progress: Send) -> Done:
         weights = job_folder / f"weights-{request.weights_sha256[:16]}"

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from frag.errors import DatasetError
+from frag.errors import DatasetError, ForbiddenError
 from prompt_tuning.dataset import make_example
 from prompt_tuning.job import JobSettings
-from server.node.training.desk import _forget_old_jobs, fitting
+from server.node.training.desk import TrainingDesk, _forget_old_jobs, fitting
+from server.wire.messages import Train
 
 QUESTION = make_example(question="Who?", answers=("Ann",))
 TEXT = make_example(text="Ann keeps the key.")
@@ -33,3 +34,23 @@ def test_large_files_of_old_jobs_are_forgotten(tmp_path: Path) -> None:
     left = {name: sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("newer", "old")}
     assert left["newer"] == ["job.json", "summed-0", "update-0-ab", "weights-ab"]
     assert left["old"] == ["job.json", "summed-0"]
+
+
+async def test_a_mode_that_the_policy_does_not_allow_is_refused(tmp_path: Path) -> None:
+    desk = TrainingDesk(
+        node_id="a", folder=tmp_path, datasets=None, library=None, exchange=None, process=None, aggregation=("secagg",)
+    )  # type: ignore[arg-type] - it refuses before it asks any of them
+    job = JobSettings.model_validate({"name": "a", "dataset": "b"})
+    request = Train(
+        request_id=1,
+        job_id="a",
+        round_num=0,
+        job=job.model_dump_json(),
+        base_model="0" * 64,
+        weights_sha256="0" * 64,
+        ticket="",
+        evaluate=False,
+        train=True,
+    )
+    with pytest.raises(ForbiddenError, match="plain"):
+        await desk.train(request, lambda _progress: None)
