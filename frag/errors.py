@@ -119,3 +119,7 @@ class UpdateError(FragError):
 
 class SecureSumError(FragError):
     code, http_status, exit_code = "secure_sum_failed", 409, 7
+
+
+class RosterError(FragError):
+    code, http_status, exit_code = "bad_roster", 409, 5

@@ -76,6 +76,15 @@ class PolicySettings(_Strict):
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 
+class RosterSettings(_Strict):
+    """The signed list of nodes that this node believes about its peers, instead of the coordinator."""
+
+    file: Path = Field(description="roster.json; relative to the settings file")
+    operators: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        min_length=1, description="public keys of all who must have signed it, got by another way"
+    )
+
+
 class CollectionSettings(_Strict):
     """A folder of documents with its own index. Its modes narrow those of the policy."""
 
@@ -108,6 +117,7 @@ class NodeSettings(_FromToml):
     tls_ca: Path | None = Field(None, description="PEM file that signs the coordinator's certificate")
     models: ModelSettings = ModelSettings()
     policy: PolicySettings = PolicySettings()
+    roster: RosterSettings | None = None
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -179,6 +189,8 @@ def _absolute(settings: _Settings, base: Path) -> _Settings:
         if (value := getattr(settings, name, None)) is not None:
             changes[name] = base / value
     if isinstance(settings, NodeSettings):
+        if settings.roster is not None:
+            changes["roster"] = settings.roster.model_copy(update={"file": base / settings.roster.file})
         changes["collections"] = tuple(
             collection.model_copy(update={"folder": base / collection.folder}) for collection in settings.collections
         )

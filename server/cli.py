@@ -18,6 +18,7 @@ from server.commands import (
     node,
     privacy,
     prompts,
+    roster,
     simulate,
     train,
 )
@@ -38,6 +39,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="jobs")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(roster.app, name="roster")
 app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)

@@ -132,6 +132,16 @@ def run(folder: Folder = _DEFAULT) -> None:
 
 
 @app.command()
+def key(folder: Folder = _DEFAULT) -> None:
+    """Print the node's public key, for the roster. Tell it to the operators by another way than the coordinator."""
+    from server.node.state import NodeFolder
+    from server.wire.identity import public_bytes
+
+    place = NodeFolder(folder)
+    typer.echo(public_bytes(place.peer(place.settings()).key).hex())
+
+
+@app.command()
 def status(
     folder: Folder = _DEFAULT,
     *,

@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
 from server.node.answering import NodeAnswering
@@ -84,7 +85,14 @@ async def _open_training(
         return None, prompts
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
-    sums = SumDesk(node_id=settings.node_id, identity=peer.key, folder=folder.training, exchange=exchange)
+    roster = settings.roster
+    sums = SumDesk(
+        node_id=settings.node_id,
+        identity=peer.key,
+        folder=folder.training,
+        exchange=exchange,
+        pinned=await asyncio.to_thread(pinned_nodes, roster.file, roster.operators) if roster else None,
+    )
     desk = TrainingDesk(
         node_id=settings.node_id,
         folder=folder.training,
