@@ -92,6 +92,30 @@ async def _measure_inference(plan: "InferencePlan", show: "OnProgress") -> "Infe
 
 
 @app.command()
+def secagg(
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes of the sum.")] = 100,
+    length: Annotated[int, typer.Option(min=1, help="Coordinates of a vector.")] = 20_480,
+    dropout: Annotated[float, typer.Option(min=0, max=1, help="Share that is gone before vectors are sent.")] = 0.1,
+    *,
+    json: Json = False,
+) -> None:
+    """What secure aggregation costs a node, everything signed and checked."""
+    import msgspec
+
+    from server.benchmark.secagg import measure_secagg
+
+    report = measure_secagg(nodes, length, dropout)
+    if json:
+        typer.echo(msgspec.json.encode(report))
+        return
+    typer.echo(f"{nodes} nodes, {length} coordinates, {report.dropped} dropped out; exact: {report.is_exact}")
+    typer.echo(
+        f"a node: {report.client_cpu_ms:.1f} ms of processor time, {report.upload_bytes:,} bytes up, "
+        f"{report.upload_ratio:.2f} x the plain vector; opening the sum: {report.open_s:.2f} s"
+    )
+
+
+@app.command()
 def rounds(
     nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
     virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,
