@@ -6,8 +6,6 @@ The model is loaded once and frozen keys and values are shared, which changes no
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from frag.quantization import compress, decode, encode
 from frag.sampling import sample_nodes
 from frag.updates import Update, Weights, difference
@@ -92,10 +90,7 @@ class Simulation:
         return passes
 
     def _public_loss(self, weights: Weights) -> float:
-        import torch
-
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
-        return self.trainable.mean_loss(tensors, self.public_validation)
+        return self.trainable.loss_of(weights, self.public_validation)
 
     def _train(self, node_id: str, state: ServerState) -> Update:
         broadcast = self.job.update.broadcast

@@ -165,6 +165,10 @@ class Trainable:
         total = sum(self.summed_loss(tensors, part).item() for part in parts)
         return total / sum(example.num_labels for example in examples)
 
+    def loss_of(self, weights: Weights, examples: Sequence[Prepared]) -> float:
+        """`mean_loss` of weights as they travel."""
+        return self.mean_loss(_tensors(weights), examples)
+
     @torch.inference_mode()
     def answers(
         self,
@@ -180,7 +184,7 @@ class Trainable:
         `weights` None is the frozen model as it is. Examples are answered in order of length, which changes nothing
         but the padding.
         """
-        tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in (weights or {}).items()}
+        tensors = _tensors(weights or {})
         order = sorted(range(len(examples)), key=lambda index: -examples[index].prompt.num_tokens)
         texts = [""] * len(examples)
         for start in range(0, len(order), batch_size):
@@ -193,3 +197,7 @@ class Trainable:
                 texts[row] = text
             progress(start + len(rows), len(order))
         return texts
+
+
+def _tensors(weights: Weights) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}

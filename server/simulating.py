@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from frag.durable import write_atomic
 from frag.errors import BadRequestError
 from frag.models import Kind, locate
@@ -110,10 +108,7 @@ def simulate(
 
 
 def _loss(trainable: Trainable, weights: Weights, examples: Sequence[Prepared]) -> float:
-    import torch
-
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
-    return trainable.mean_loss(tensors, examples) if examples else float("nan")
+    return trainable.loss_of(weights, examples) if examples else float("nan")
 
 
 def _public_parts(job: JobSettings, public: Path | None, trainable: Trainable, embed: Embed) -> dict[str, Any]:

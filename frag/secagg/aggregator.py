@@ -10,7 +10,7 @@ from frag.errors import SecureSumError
 from frag.secagg import primitives, shamir
 from frag.secagg.messages import Confirmation, Confirmations, Inbox, Keys, Masked, Roster, Shares, Survivors, Unmasking
 from frag.secagg.parameters import Parameters
-from frag.secagg.participant import CONFIRM, KEYS, roster_digest, survivors_parts
+from frag.secagg.participant import CONFIRM, KEYS, keys_parts, roster_digest, survivors_parts
 from frag.secagg.ring import RingArray
 
 
@@ -36,7 +36,7 @@ class Aggregator:
 
     def add_keys(self, keys: Keys) -> None:
         """Stage 0. Raises SecureSumError for a signature that is not the node's, and for a second message."""
-        parts = (self._parameters.digest, keys.name.encode(), keys.channel_key, keys.mask_key, keys.commitment)
+        parts = keys_parts(self._parameters, keys)
         identity = self._identities.get(keys.name)
         if identity is None or not primitives.is_signed(identity, keys.signature, KEYS, *parts):
             raise SecureSumError(f"The keys of {keys.name} are not signed by it.")

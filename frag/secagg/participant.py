@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping
 
+import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -67,11 +68,15 @@ class Participant:
     def advertise(self) -> Keys:
         """Stage 0: fresh public keys, signed."""
         self._enter(_Stage.ADVERTISED)
-        channel, mask = self._channel.public_key().public_bytes_raw(), self._mask.public_key().public_bytes_raw()
-        commitment = hashlib.sha256(self._seed).digest()
-        parts = (self._parameters.digest, self._name.encode(), channel, mask, commitment)
-        signature = primitives.sign(self._identity, KEYS, *parts)
-        return Keys(name=self._name, channel_key=channel, mask_key=mask, commitment=commitment, signature=signature)
+        unsigned = Keys(
+            name=self._name,
+            channel_key=self._channel.public_key().public_bytes_raw(),
+            mask_key=self._mask.public_key().public_bytes_raw(),
+            commitment=hashlib.sha256(self._seed).digest(),
+            signature=b"",
+        )
+        signature = primitives.sign(self._identity, KEYS, *keys_parts(self._parameters, unsigned))
+        return msgspec.structs.replace(unsigned, signature=signature)
 
     def share(self, roster: Roster) -> Shares:
         """Stage 1: checks everybody's keys and seals a pair of shares for each.
@@ -101,7 +106,7 @@ class Participant:
             raise SecureSumError(f"The roster of {len(names)} nodes is not one that this sum may have.")
         for keys in roster.keys:
             identity = self._peers.get(keys.name)
-            parts = (self._parameters.digest, keys.name.encode(), keys.channel_key, keys.mask_key, keys.commitment)
+            parts = keys_parts(self._parameters, keys)
             if identity is None or not primitives.is_signed(identity, keys.signature, KEYS, *parts):
                 raise SecureSumError(f"The keys of {keys.name} are not signed by the node that is known by that name.")
         mine = next((keys for keys in roster.keys if keys.name == self._name), None)
@@ -198,6 +203,11 @@ class Participant:
 
     def _route(self, sender: str, receiver: str) -> bytes:
         return self._parameters.digest + self._roster_digest + f"{sender}\0{receiver}".encode()
+
+
+def keys_parts(parameters: Parameters, keys: Keys) -> tuple[bytes, ...]:
+    """What a node signs of its fresh keys."""
+    return parameters.digest, keys.name.encode(), keys.channel_key, keys.mask_key, keys.commitment
 
 
 def roster_digest(roster: Roster) -> bytes:

@@ -41,6 +41,7 @@ class SecureSum:
     identities: Mapping[str, bytes]
     vectors_left: bool = False
     """Whether a masked vector may have left a node: then this round is not summed again."""
+    _digest: str = ""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def total(self) -> tuple[RingArray, list[str]]:
@@ -49,9 +50,9 @@ class SecureSum:
         Raises:
             SecureSumError: Too few nodes stayed until the end.
         """
-        digest = hashlib.sha256(self.content).hexdigest()
+        self._digest = await asyncio.to_thread(lambda: hashlib.sha256(self.content).hexdigest())
         length = sum(value.size for value in self.state.weights.values()) + 1
-        session = f"{self.participants.job_id}/{self.state.round_num}/{digest}"
+        session = f"{self.participants.job_id}/{self.state.round_num}/{self._digest}"
         parameters = Parameters(session=session, num_nodes=len(self.identities), length=length)
         aggregator = Aggregator(self.identities, parameters)
         start = msgspec.msgpack.encode(SumStart(peers=dict(self.identities)))
@@ -95,8 +96,7 @@ class SecureSum:
         return await self._passed("masked", nodes, play)
 
     async def _ask(self, node: str, stage: SumStageName, content: bytes, max_bytes: int = 0) -> tuple[bytes, bytes]:
-        digest = hashlib.sha256(self.content).hexdigest()
-        return await self.participants.sum_stage(node, self.state, digest, stage, content, max_bytes)
+        return await self.participants.sum_stage(node, self.state, self._digest, stage, content, max_bytes)
 
     async def _passed(self, stage: str, nodes: Sequence[str], play: Callable[[str], Awaitable[None]]) -> list[str]:
         """Plays a stage with all at once, up to its deadline; the others are left out with the reason."""

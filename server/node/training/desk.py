@@ -89,6 +89,7 @@ class TrainingDesk:
             # the node decides: a coordinator cannot have a hidden update sent in the open by asking for another mode
             raise ForbiddenError(f"This node's updates are not put together in the mode {job.aggregation.mode}.")
         job_folder = self._folder / request.job_id
+        await asyncio.to_thread(_check_same_mode, job_folder, job)
         name = f"{request.round_num}-{request.weights_sha256[:16]}"
         update, done_file = job_folder / f"update-{name}", job_folder / f"done-{name}.json"
         done = _stored(done_file, update) if request.train else None
@@ -190,6 +191,15 @@ def fitting(examples: Sequence[Example], job: JobSettings) -> list[Example]:
         wanted = "plain text" if job.objective is Objective.CAUSAL_LM else "questions with answers"
         raise DatasetError(f"The data set {job.dataset} holds no {wanted}, which {job.objective} learns from.")
     return found
+
+
+def _check_same_mode(job_folder: Path, job: JobSettings) -> None:
+    """A job keeps its mode: what was trained to be summed in secret is not had in the open by asking again."""
+    known = job_folder / "job.json"
+    if known.is_file():
+        before = JobSettings.model_validate_json(known.read_bytes()).aggregation.mode
+        if before != job.aggregation.mode:
+            raise ForbiddenError(f"This job began in the mode {before} and cannot go on in {job.aggregation.mode}.")
 
 
 def _stored(done_file: Path, update: Path) -> Done | None:

@@ -129,10 +129,7 @@ class _PreparedJob:
         """Loss, and for questions token F1 and exact match, on the node's held-out share."""
         if not self._held_out:
             return {}
-        import torch
-
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
-        metrics = {"held_out_loss": self._trainable.mean_loss(tensors, self._held_out)}
+        metrics = {"held_out_loss": self._trainable.loss_of(weights, self._held_out)}
         asked = [example for example in self._held_out if example.golds]
         if asked:
             answers = self._trainable.answers(weights, asked, max_new_tokens=self._settings.evaluation.max_new_tokens)

@@ -36,12 +36,16 @@ def test_large_files_of_old_jobs_are_forgotten(tmp_path: Path) -> None:
     assert left["old"] == ["job.json", "summed-0"]
 
 
-async def test_a_mode_that_the_policy_does_not_allow_is_refused(tmp_path: Path) -> None:
-    desk = TrainingDesk(
-        node_id="a", folder=tmp_path, datasets=None, library=None, exchange=None, process=None, aggregation=("secagg",)
-    )  # type: ignore[arg-type] - it refuses before it asks any of them
-    job = JobSettings.model_validate({"name": "a", "dataset": "b"})
-    request = Train(
+def desk_of(folder: Path, *modes: str) -> TrainingDesk:
+    """Refuses before it asks any of its parts."""
+    return TrainingDesk(
+        node_id="a", folder=folder, datasets=None, library=None, exchange=None, process=None, aggregation=modes
+    )  # type: ignore[arg-type]
+
+
+def request_in(mode: str) -> Train:
+    job = JobSettings.model_validate({"name": "a", "dataset": "b", "aggregation": {"mode": mode}})
+    return Train(
         request_id=1,
         job_id="a",
         round_num=0,
@@ -52,5 +56,15 @@ async def test_a_mode_that_the_policy_does_not_allow_is_refused(tmp_path: Path) 
         evaluate=False,
         train=True,
     )
+
+
+async def test_a_mode_that_the_policy_does_not_allow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForbiddenError, match="plain"):
-        await desk.train(request, lambda _progress: None)
+        await desk_of(tmp_path, "secagg").train(request_in("plain"), lambda _progress: None)
+
+
+async def test_a_hidden_update_is_not_had_in_the_open_by_asking_again(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "job.json").write_text(request_in("secagg").job)
+    with pytest.raises(ForbiddenError, match="began in the mode secagg"):
+        await desk_of(tmp_path, "plain", "secagg").train(request_in("plain"), lambda _progress: None)
