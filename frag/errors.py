@@ -18,6 +18,7 @@ FragError
 ├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
 ├── UnreachableError         no_connection         502   6    the other side cannot be reached
 ├── UpdateError              bad_update            422   7    a node's training update does not fit
+├── LedgerError              ledger_refused        503   7    a privacy budget is used up or cannot be charged
 └── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
 """
 
@@ -111,6 +112,10 @@ class UnreachableError(FragError):
 
 class ProtocolError(FragError):
     code, http_status, exit_code = "bad_frame", 400, 7
+
+
+class LedgerError(FragError):
+    code, http_status, exit_code = "ledger_refused", 503, 7
 
 
 class UpdateError(FragError):

@@ -3,6 +3,7 @@
 All are frozen; `repr` shows sizes, never text, so that no log line can carry a document.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,8 @@ class AnswerMode(StrEnum):
 
     NONE = "none"
     SCRUB = "scrub"
+    CONSENSUS = "consensus"
+    DP = "dp"
 
 
 class RetrievalMode(StrEnum):
@@ -54,6 +57,8 @@ class Adaptation:
 
     `base_model`, `layout` and `embedder` are fingerprints; a mismatch means that the tensors would be noise here.
     `embedder` is empty where no question vector is read. `version` names the registry entry, empty before there is one.
+    `epsilon` and `delta` bound what it tells of one unit of its training examples: 0 where none were private,
+    infinite where nothing is claimed.
     """
 
     method: str
@@ -65,6 +70,8 @@ class Adaptation:
     layout: str
     embedder: str = ""
     version: str = ""
+    epsilon: float = math.inf
+    delta: float = 0.0
 
     @property
     def num_bytes(self) -> int:

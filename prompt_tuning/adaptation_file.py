@@ -1,8 +1,9 @@
 """An adaptation as one safetensors file: tensors, and in the header what they mean and what they fit. numpy alone."""
 
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ _MEND = "Fetch it again, or promote another version."
 _settings: TypeAdapter[MethodSettings] = TypeAdapter(MethodSettings)
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     format: str
     settings: dict[str, Any]
     instruction: str
@@ -25,6 +26,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     base_model: str
     layout: str
     embedder: str
+    epsilon: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    delta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
 
 
 def save_adaptation(adaptation: Adaptation) -> bytes:
@@ -39,6 +42,8 @@ def save_adaptation(adaptation: Adaptation) -> bytes:
         base_model=adaptation.base_model,
         layout=adaptation.layout,
         embedder=adaptation.embedder,
+        epsilon=adaptation.epsilon if math.isfinite(adaptation.epsilon) else None,  # JSON has no infinity
+        delta=adaptation.delta,
     )
     tensors = {name: np.ascontiguousarray(value) for name, value in adaptation.tensors.items()}
     return save(tensors, {"frag": msgspec.json.encode(header).decode()})
@@ -74,6 +79,8 @@ def load_adaptation(content: bytes, version: str = "") -> Adaptation:
         layout=header.layout,
         embedder=header.embedder,
         version=version,
+        epsilon=math.inf if header.epsilon is None else header.epsilon,
+        delta=header.delta,
     )
 
 

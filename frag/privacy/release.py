@@ -92,8 +92,10 @@ def release(draft: Draft, rules: ReleaseRules, redactor: Redactor, passages: Seq
     match rules.mode:
         case AnswerMode.NONE:
             return Released(text=draft.text, redactions={})
-        case AnswerMode.SCRUB:
+        case AnswerMode.SCRUB | AnswerMode.CONSENSUS:
             return _scrub(draft.text, rules, redactor, VerbatimGuard(passages, rules.verbatim_limit_tokens))
+        case AnswerMode.DP:
+            raise ValueError("a filter is not differential privacy")
         case _:
             assert_never(rules.mode)
 

@@ -106,7 +106,7 @@ async def _open_public_corpus(
         open_answering(
             node_id=PUBLIC_NODE_ID,
             models=settings.models,
-            policy=PolicySettings(answer_modes=tuple(AnswerMode)),
+            policy=PolicySettings(answer_modes=tuple(mode for mode in AnswerMode if mode is not AnswerMode.DP)),
             collections=(CollectionSettings(name="public", folder=settings.public_corpus),),
             index_folder=folder.public_index,
             alias_key=folder.secret("alias"),

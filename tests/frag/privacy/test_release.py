@@ -10,6 +10,7 @@ from frag.privacy.verbatim import ELISION, VerbatimGuard
 from frag.types import AnswerMode
 from tests.frag.privacy.canaries import identifiers
 
+FILTERS = [mode for mode in AnswerMode if mode is not AnswerMode.DP]
 PASSAGE = "Mrs. Jane Smith, born in Bonn, takes forty milligrams of Zanoril every morning before breakfast."
 TYPES = ("PERSON", "EMAIL_ADDRESS", "CREDIT_CARD", "US_SSN", "IBAN_CODE", "PHONE_NUMBER", "IP_ADDRESS")
 
@@ -57,13 +58,13 @@ def test_personal_data_across_the_edge_of_a_cut_is_cut() -> None:
 
 
 @pytest.mark.parametrize("evidence", [0.34, -1.0, math.nan])
-@pytest.mark.parametrize("mode", AnswerMode)
+@pytest.mark.parametrize("mode", FILTERS)
 def test_weak_evidence_is_no_answer(mode: AnswerMode, evidence: float) -> None:
     assert let_out("5 mg", mode=mode, evidence=evidence) == Withheld(reason=WithheldReason.NO_EVIDENCE)
 
 
 @pytest.mark.parametrize("text", ["", "Not found.", "I don't know.", "…"])
-@pytest.mark.parametrize("mode", AnswerMode)
+@pytest.mark.parametrize("mode", FILTERS)
 def test_a_model_that_knows_nothing_is_no_answer(mode: AnswerMode, text: str) -> None:
     assert let_out(text, mode=mode) == Withheld(reason=WithheldReason.NO_ANSWER)
 
@@ -108,3 +109,8 @@ def test_whatever_leaves_is_free_of_copies_and_patterns(text, passage, canary, l
         assert not VerbatimGuard([passage], limit).copies(outcome.text)
         assert PatternRedactor().find(outcome.text) == []
         assert canary[1] not in outcome.text
+
+
+def test_no_filter_passes_for_differential_privacy() -> None:
+    with pytest.raises(ValueError, match="not differential privacy"):
+        let_out("A harmless answer.", PASSAGE, mode=AnswerMode.DP)
