@@ -35,6 +35,15 @@ class Written:
         return sum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A prompt that was read: keys and values, float32 logits [vocabulary] of the next token, and its position."""
+
+    past: KeyValues
+    logits: Tensor = field(repr=False)
+    next_position: int
+
+
 class GreedyDecoder:
     """Decodes with one model. Not thread-safe.
 
@@ -88,6 +97,13 @@ class GreedyDecoder:
             )
             logits = forward.logits(hidden[:, -1])
             positions += 1
+
+    @torch.inference_mode()
+    def begin(self, prompt: Prompt, effect: Effect | None = None) -> "Begun":
+        """Reads one prompt by itself, so that nothing but its own tokens has a part in the result."""
+        job = Job(prompt=prompt, min_new_tokens=0, max_new_tokens=1)
+        cache, logits, positions = self._prefill_adapted([job], effect) if effect else self._prefill([job])
+        return Begun(past=cache.of_row(0), logits=logits[0], next_position=int(positions[0, 0]))
 
     @torch.inference_mode()
     def prompt_logits(self, prompts: Sequence[Prompt], effect: Effect | None = None) -> Tensor:

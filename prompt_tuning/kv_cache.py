@@ -89,9 +89,13 @@ class BatchCache:
         self.num_rows = num_rows
         self.num_columns = 0
 
-    def start_with(self, prefixes: Sequence[KeyValues | None]) -> None:
-        """Fills the first columns with the prefix of each row, right-aligned; equal prefixes are the same object."""
-        width = max((prefix.num_tokens for prefix in prefixes if prefix is not None), default=0)
+    def start_with(self, prefixes: Sequence[KeyValues | None], num_columns: int = 0) -> None:
+        """Fills the first columns with the prefix of each row, right-aligned; equal prefixes are the same object.
+
+        As many columns as the longest has tokens, or `num_columns` if that is more.
+        """
+        longest = max((prefix.num_tokens for prefix in prefixes if prefix is not None), default=0)
+        width = max(longest, num_columns)
         for prefix in {id(prefix): prefix for prefix in prefixes if prefix is not None}.values():
             rows = [row for row, other in enumerate(prefixes) if other is prefix]
             columns = slice(width - prefix.num_tokens, width)

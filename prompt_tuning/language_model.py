@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from frag.types import Adaptation, Generation, GenerationRequest, Template
 from prompt_tuning.token_layout import TokenLayout
 
 if TYPE_CHECKING:
+    from frag.privacy.dp_decoding import DecodingRule
     from prompt_tuning.decoding import Job, Written
     from prompt_tuning.kv_cache import KeyValues
     from prompt_tuning.methods.method import Effect
@@ -55,7 +57,8 @@ class TransformersLanguageModel:
         self.forward = make_forward(self._model)
         self.fingerprint = _fingerprint(folder)
         self._effects = AdaptedEffects(self.forward, self.fingerprint, self.layout.fingerprint)
-        self._decoder = GreedyDecoder(self.forward, _end_ids(self._model, self._tokenizer))
+        self._end_ids = _end_ids(self._model, self._tokenizer)
+        self._decoder = GreedyDecoder(self.forward, self._end_ids)
 
     @property
     def name(self) -> str:
@@ -100,6 +103,34 @@ class TransformersLanguageModel:
     ) -> list[str]:
         """Texts for prompts that are laid out already, under a trained effect; for evaluation while training."""
         return [self._text(row.ids) for row in self._decoder.decode(jobs, effect=effect, frozen=frozen)]
+
+    def write_privately(
+        self,
+        request: GenerationRequest,
+        references: Sequence[str],
+        rule: "DecodingRule",
+        is_cancelled: Callable[[], bool] = lambda: False,
+        adaptation: Adaptation | None = None,
+    ) -> str:
+        """An answer that says little about any one reference; see `private_decoding`. May be empty.
+
+        Args:
+            request: The question, without passages; its `max_new_tokens` is not looked at.
+            references: One passage of each unit, in any order; none gives what the model says by itself.
+            rule: Fixed and public.
+            is_cancelled: Asked between two tokens.
+            adaptation: One that is public, or was trained with a bound that the caller adds to the claim.
+        """
+        from prompt_tuning.private_decoding import PrivateDecoder
+
+        template = adaptation.template if adaptation else None
+        alone = replace(request, passages=())
+        public = self.layout.lay_out(alone, self._max_context_tokens - rule.num_tokens - rule.passage_tokens, template)
+        room = public.num_tokens + rule.passage_tokens
+        prompts = [self.layout.lay_out(replace(alone, passages=(text,)), room, template) for text in references]
+        effect = self._effects.effect(adaptation, [alone]) if adaptation else None
+        decoder = PrivateDecoder(self.forward, self._decoder, self._end_ids, rule)
+        return self._text(decoder.decode(public, prompts, effect, is_cancelled))
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()

@@ -51,6 +51,13 @@ def rank(
         depth *= 4
 
 
+def matches(connection: sqlite3.Connection, snapshot: Snapshot, vector: FloatArray, floor: float) -> list[Hit]:
+    """All chunks of at least `floor`, by ascending id; see `DocumentStore.matches`."""
+    found = snapshot.vectors.above(vector, floor)
+    scores = {chunk_id: min(1.0, score) for chunk_id, score in sorted(found.items())}
+    return _read_hits(connection, [(chunk_id, score, score) for chunk_id, score in scores.items()])
+
+
 def _different_hits(connection: sqlite3.Connection, ranking: _Ranking, top_k: int) -> list[Hit]:
     """The first `top_k` with different texts; reads no more texts than it needs to."""
     hits: list[Hit] = []

@@ -23,7 +23,7 @@ from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
 from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
-from retrievers.ranking import rank
+from retrievers.ranking import matches, rank
 from retrievers.snapshot import LiveIndex, Snapshot
 
 Source = str | Path | Document
@@ -188,10 +188,17 @@ class DocumentStore:
         """Like `search`, for a question that is embedded already: `vector` [dimension] of norm 1."""
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        with self._reading() as (connection, snapshot):
-            if snapshot.fingerprint not in ("", self._embedder.fingerprint):
-                raise other_embedder_error()
+        with self._searching() as (connection, snapshot):
             return rank(connection, snapshot, vector, question, top_k=top_k, mode=mode)
+
+    def matches(self, vector: FloatArray, floor: float) -> list[Hit]:
+        """Every chunk whose cosine with `vector` [dimension] is at least `floor`, by ascending chunk id.
+
+        Exact and without any limit, fusion or removal of repeats: whether a document is found depends on that
+        document alone, as differential privacy asks.
+        """
+        with self._searching() as (connection, snapshot):
+            return matches(connection, snapshot, vector, floor)
 
     def list_documents(self) -> list[DocumentInfo]:
         """All documents by ascending id."""
@@ -227,6 +234,14 @@ class DocumentStore:
                     yield connection, snapshot
             finally:
                 self._give_back(connection)
+
+    @contextmanager
+    def _searching(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
+        """The same, refused while the vectors are of another embedder than ours."""
+        with self._reading() as (connection, snapshot):
+            if snapshot.fingerprint not in ("", self._embedder.fingerprint):
+                raise other_embedder_error()
+            yield connection, snapshot
 
     def _take_connection(self) -> sqlite3.Connection:
         with self._idle_lock:

@@ -66,13 +66,24 @@ class FlatSegment:
 
     def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
         """Rows of the `depth` best living vectors, best first, and their inner products with `vector` [d]."""
-        parameters = None
-        if self.num_alive < len(self.ids):
-            selector = _faiss().IDSelectorBitmap(np.packbits(self.alive, bitorder="little"))
-            parameters = _faiss().SearchParameters(sel=selector)
         with _one_thread():
-            scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=parameters)
+            scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=self._living())
         return rows[0], scores[0]
+
+    def above(self, vector: FloatArray, floor: float) -> tuple[IdArray, FloatArray]:
+        """Ids and scores of all living vectors of at least `floor`, by ascending id."""
+        with _one_thread():
+            _, _, rows = self.flat.range_search(vector[None], floor - _TIE_MARGIN, params=self._living())
+        rows = np.sort(rows)
+        scores = _inner_products(self.flat.reconstruct_batch(rows), vector) if len(rows) else np.zeros(0, np.float32)
+        kept = scores >= floor
+        return self.ids[rows[kept]], scores[kept]
+
+    def _living(self) -> Any:  # noqa: ANN401 - FAISS is untyped
+        if self.num_alive == len(self.ids):
+            return None
+        selector = _faiss().IDSelectorBitmap(np.packbits(self.alive, bitorder="little"))
+        return _faiss().SearchParameters(sel=selector)
 
     def search(self, vector: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
         """Ids and scores of the best vectors, unordered, with all that tie at the edge of `top_k`."""
@@ -141,6 +152,19 @@ class VectorIndex:
                 best = np.lexsort((found_ids, -found_scores))[:top_k]
                 ids[row, : len(best)], scores[row, : len(best)] = found_ids[best], found_scores[best]
         return ids, scores
+
+    def above(self, vector: FloatArray, floor: float) -> dict[int, float]:
+        """Ids and inner products of all vectors of at least `floor`: each is here or not, whatever others are.
+
+        Args:
+            vector: [dimension].
+            floor: In [-1, 1] for unit vectors.
+        """
+        return {
+            chunk_id: score
+            for segment in self.segments
+            for chunk_id, score in zip(*(part.tolist() for part in segment.above(vector, floor)), strict=True)
+        }
 
     def scores(self, vector: FloatArray, ids: Iterable[int]) -> dict[int, float]:
         """Inner products of `vector` [dimension] with the vectors of `ids`, exactly as `search` has them.

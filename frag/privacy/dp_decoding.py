@@ -4,6 +4,7 @@ Source: Vinod, Pillutla and Thakurta 2025, "InvisibleInk: High-Utility and Low-C
 Privacy", Algorithm 1. Numpy alone, so that audits can run it a hundred thousand times.
 """
 
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ def from_system() -> float:
 class DecodingRule:
     """All fixed and public before any document is looked at.
 
-    `clip` is C; `references` is S, the divisor, whatever the number of units found; `temperature` is τ.
+    `clip` is C; `references` is S, the divisor, whatever the number of units found; `temperature` is τ; `num_tokens` is T.
+    A unit's passage is read up to `passage_tokens`.
 
     Raises:
         SettingsError: A value is not positive.
@@ -39,10 +41,12 @@ class DecodingRule:
     temperature: float = 1.1
     top_k: int = 100
     num_tokens: int = 64
+    passage_tokens: int = 192
 
     def __post_init__(self) -> None:
-        if min(self.clip, self.references, self.temperature, self.top_k, self.num_tokens) <= 0:
-            raise SettingsError("clip, references, temperature, top_k and num_tokens are positive.")
+        values = (self.clip, self.references, self.temperature, self.top_k, self.num_tokens, self.passage_tokens)
+        if not all(0 < value < math.inf for value in values):
+            raise SettingsError("clip, references, temperature, top_k and the numbers of tokens are positive.")
 
     @property
     def rho(self) -> float:

@@ -7,9 +7,10 @@ Source: Rogers et al. 2016, "Privacy Odometers and Filters"; Feldman and Zrnic 2
 a Rényi Filter", §4, for budgets by unit.
 """
 
+import hmac
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,13 @@ _APPLICATION_ID = 0x6672616C  # "fral"
 _WRITE_TIMEOUT_S = 30.0
 _MIGRATIONS = (
     """
+    CREATE TABLE salt (value BLOB NOT NULL);
+    INSERT INTO salt VALUES (randomblob(32));
     CREATE TABLE units (
-      unit_key TEXT NOT NULL,
+      unit_key BLOB NOT NULL PRIMARY KEY,
       collection TEXT NOT NULL,
       rho REAL NOT NULL,
-      num_answers INTEGER NOT NULL,
-      PRIMARY KEY (unit_key, collection)
+      num_answers INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE training (
       job_id TEXT NOT NULL,
@@ -57,12 +59,14 @@ class Spent:
 class Ledger:
     """One file of one node. Blocking; safe for threads and for several processes.
 
-    Unit keys must survive edits, re-indexing and deletion of what they stand for, and say nothing about it.
+    Names of units must survive edits, re-indexing and deletion of what they stand for. They are kept as keyed hashes, and
+    the key lies in the same file: neither can be lost without the other.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._turn = threading.Lock()
+        (self._salt,) = connection.execute("SELECT value FROM salt").fetchone()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -73,14 +77,19 @@ class Ledger:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection)
-        except (sqlite3.Error, OSError) as error:
+            return cls(connection)
+        except (sqlite3.Error, OSError, TypeError) as error:
             raise LedgerError(f"The ledger {path} cannot be used: {error}.", "Restore it from a backup.") from error
-        return cls(connection)
 
-    def charge(self, collection: str, units: Sequence[str], rho: float, limit: float) -> list[str]:
-        """Charges every unit that can pay, and returns those: only they may take part in the answer.
+    def charge(self, units: Mapping[str, str], rho: float, limit: float) -> list[str]:
+        """Charges every unit that can pay, and returns their names: only they may take part in the answer.
 
-        Durable when it returns. Each unit's spend stays at most `limit`.
+        Durable when it returns. Each unit's spend stays at most `limit`, whatever collections it is found in.
+
+        Args:
+            units: The collection that each was found in, by name; kept for reports alone.
+            rho: Of the answer.
+            limit: ρ of a unit over its whole life.
 
         Raises:
             LedgerError: The charge could not be made; nothing may be answered.
@@ -89,15 +98,14 @@ class Ledger:
             raise LedgerError(f"A charge of {rho} is none.")
         able = []
         with self._turn, self._transaction() as connection:
-            for unit in sorted(set(units)):
-                row = connection.execute(
-                    "SELECT rho FROM units WHERE unit_key = ? AND collection = ?", (unit, collection)
-                ).fetchone()
+            for unit in sorted(units):
+                key = self._key(unit)
+                row = connection.execute("SELECT rho FROM units WHERE unit_key = ?", (key,)).fetchone()
                 if (row[0] if row else 0.0) + rho <= limit:
                     connection.execute(
                         "INSERT INTO units VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE "
                         "SET rho = rho + excluded.rho, num_answers = num_answers + 1",
-                        (unit, collection, rho),
+                        (key, units[unit], rho),
                     )
                     able.append(unit)
         return able
@@ -127,11 +135,17 @@ class Ledger:
                 (job_id, collection, epsilon, delta),
             )
 
-    def spent_by(self, collection: str) -> Mapping[str, float]:
-        """ρ by unit, of the units that were ever charged."""
+    def spent_by(self, unit: str) -> float:
+        """ρ that a unit has spent; 0 for one that never took part."""
         with self._turn:
-            rows = self._connection.execute("SELECT unit_key, rho FROM units WHERE collection = ?", (collection,))
-            return dict(rows.fetchall())
+            row = self._connection.execute("SELECT rho FROM units WHERE unit_key = ?", (self._key(unit),)).fetchone()
+        return float(row[0]) if row else 0.0
+
+    def spends(self, collection: str) -> list[float]:
+        """ρ of every unit of a collection that was ever charged, ascending."""
+        with self._turn:
+            rows = self._connection.execute("SELECT rho FROM units WHERE collection = ? ORDER BY rho", (collection,))
+            return [row[0] for row in rows]
 
     def summary(self) -> list[Spent]:
         """One line a collection."""
@@ -160,6 +174,9 @@ class Ledger:
     def close(self) -> None:
         """What was charged is on disk already."""
         self._connection.close()
+
+    def _key(self, unit: str) -> bytes:
+        return hmac.digest(self._salt, unit.encode(), "sha256")
 
     def _transaction(self) -> "_Immediate":
         return _Immediate(self._connection)

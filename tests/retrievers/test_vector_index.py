@@ -116,3 +116,15 @@ def test_a_search_leaves_the_threads_of_others_alone():
     before = faiss.omp_get_max_threads()
     VectorIndex(2).add([1], unit([1, 0])).search(unit([1, 0]), 1)
     assert faiss.omp_get_max_threads() == before
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.floats(-1, 1), st.data())
+def test_whether_a_vector_is_above_a_floor_depends_on_it_alone(seed, count, floor, data):
+    vectors = random_unit(count + 1, seed=seed)
+    question, rows = vectors[-1], vectors[:-1]
+    gone = data.draw(st.sets(st.integers(0, max(0, count - 1))))
+    index = VectorIndex(8).add(range(count), rows).remove(gone)
+    products = {row: float(np.float32((rows[row].astype(np.float64) * question).sum())) for row in range(count)}
+    assert index.above(question, floor) == {
+        row: product for row, product in products.items() if product >= floor and row not in gone
+    }

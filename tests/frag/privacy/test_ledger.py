@@ -18,30 +18,42 @@ from frag.privacy.ledger import Ledger
 ledger = Ledger.open(Path(sys.argv[1]))
 number = 0
 while True:
-    able = ledger.charge("notes", ["ann", f"unit-{number % 7}"], 0.25, 1e9)
+    able = ledger.charge({"ann": "notes", f"unit-{number % 7}": "notes"}, 0.25, 1e9)
     print(len(able), flush=True)  # only now may anything be said of them
     number += 1
 """
 
 
+def in_notes(*units: str) -> dict[str, str]:
+    return dict.fromkeys(units, "notes")
+
+
 def test_charges_by_hand_and_who_cannot_pay_takes_no_part(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.db")
-    assert ledger.charge("notes", ["ann", "bob"], 0.4, limit=1.0) == ["ann", "bob"]
-    assert ledger.charge("notes", ["ann"], 0.4, limit=1.0) == ["ann"]
-    assert ledger.charge("notes", ["ann", "bob", "bob"], 0.4, limit=1.0) == ["bob"]
-    assert ledger.charge("letters", ["ann"], 0.4, limit=1.0) == ["ann"], "another collection is another budget"
-    assert ledger.spent_by("notes") == {"ann": 0.8, "bob": 0.8}
+    assert ledger.charge(in_notes("ann", "bob"), 0.4, limit=1.0) == ["ann", "bob"]
+    assert ledger.charge(in_notes("ann"), 0.4, limit=1.0) == ["ann"]
+    assert ledger.charge(in_notes("ann", "bob"), 0.4, limit=1.0) == ["bob"]
+    assert ledger.charge({"ann": "letters"}, 0.4, limit=1.0) == [], "a unit has one budget, wherever it is found"
+    assert (ledger.spent_by("ann"), ledger.spent_by("bob"), ledger.spent_by("eve")) == (0.8, 0.8, 0.0)
     ledger.close()
     again = Ledger.open(tmp_path / "ledger.db")
-    assert again.charge("notes", ["ann", "bob", "eve"], 0.4, limit=1.0) == ["eve"]
-    notes = next(spent for spent in again.summary() if spent.collection == "notes")
+    assert again.charge(in_notes("ann", "bob", "eve"), 0.4, limit=1.0) == ["eve"]
+    (notes,) = again.summary()
     assert (notes.num_units, notes.max_rho, notes.num_answers) == (3, 0.8, 5)
+    assert again.spends("notes") == [0.4, 0.8, 0.8]
+
+
+def test_no_name_of_a_unit_is_in_the_file(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.db")
+    ledger.charge(in_notes("document:ann-smith.txt"), 0.4, limit=1.0)
+    ledger.close()
+    assert b"ann-smith" not in (tmp_path / "ledger.db").read_bytes()
 
 
 @pytest.mark.parametrize("rho", [0.0, -1.0, float("nan")])
 def test_a_charge_of_nothing_is_refused(tmp_path: Path, rho: float) -> None:
     with pytest.raises(LedgerError):
-        Ledger.open(tmp_path / "ledger.db").charge("notes", ["ann"], rho, 1.0)
+        Ledger.open(tmp_path / "ledger.db").charge(in_notes("ann"), rho, 1.0)
 
 
 def test_a_training_plan_is_reserved_once_and_within_the_limit(tmp_path: Path) -> None:
@@ -61,7 +73,7 @@ def test_threads_never_spend_one_budget_twice(tmp_path: Path) -> None:
     granted: list[int] = []
 
     def spend(through: Ledger) -> None:
-        granted.extend(len(through.charge("notes", ["ann"], 0.1, limit=1.05)) for _ in range(10))
+        granted.extend(len(through.charge(in_notes("ann"), 0.1, limit=1.05)) for _ in range(10))
 
     threads = [threading.Thread(target=spend, args=(through,)) for through in (ledger, other) for _ in range(3)]
     for thread in threads:
@@ -69,7 +81,7 @@ def test_threads_never_spend_one_budget_twice(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == 10
-    assert ledger.spent_by("notes")["ann"] == pytest.approx(1.0)
+    assert ledger.spent_by("ann") == pytest.approx(1.0)
 
 
 def test_kills_lose_no_spend(tmp_path: Path) -> None:
@@ -86,9 +98,9 @@ def test_kills_lose_no_spend(tmp_path: Path) -> None:
         acknowledged += len(process.stdout.read().split())
         process.stdout.close()
         process.wait()
-        spent = Ledger.open(path).spent_by("notes")
-        assert spent["ann"] >= 0.25 * acknowledged, "what was acknowledged is there"
-    assert spent["ann"] <= 0.25 * (acknowledged + 40), "each kill wastes one charge at most"
+        spent = Ledger.open(path).spent_by("ann")
+        assert spent >= 0.25 * acknowledged, "what was acknowledged is there"
+    assert spent <= 0.25 * (acknowledged + 40), "each kill wastes one charge at most"
 
 
 def test_a_file_that_is_no_ledger_stops_answers(tmp_path: Path) -> None:
