@@ -29,8 +29,8 @@ def from_system() -> float:
 class DecodingRule:
     """All fixed and public before any document is looked at.
 
-    `clip` is C; `references` is S, the divisor, whatever the number of units found; `temperature` is τ; `num_tokens` is T.
-    A unit's passage is read up to `passage_tokens`.
+    `clip` is C; `references` is S, the divisor, whatever the number of units found; `temperature` is τ; `num_tokens` is
+    T. A unit's passage is read up to `passage_tokens`.
 
     Raises:
         SettingsError: A value is not positive.

@@ -59,8 +59,8 @@ class Spent:
 class Ledger:
     """One file of one node. Blocking; safe for threads and for several processes.
 
-    Names of units must survive edits, re-indexing and deletion of what they stand for. They are kept as keyed hashes, and
-    the key lies in the same file: neither can be lost without the other.
+    Names of units must survive edits, re-indexing and deletion of what they stand for. They are kept as keyed
+    hashes, and the key lies in the same file: neither can be lost without the other.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:

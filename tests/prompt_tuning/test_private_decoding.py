@@ -75,7 +75,7 @@ def test_without_references_the_model_speaks_by_itself(model: TransformersLangua
 
 def test_loud_votes_decide_and_clipped_ones_do_not(model: TransformersLanguageModel) -> None:
     """One reference with C/S beyond all logits and τ near 0 is greedy decoding with that passage."""
-    loud = replace(RULE, clip=1e6, references=1, temperature=1e-6, top_k=10**6)
+    loud = replace(RULE, clip=1e6, references=1, temperature=1e-6, top_k=10**6, passage_tokens=200)
     with_passage = replace(QUESTION, passages=(PASSAGES[0],), max_new_tokens=RULE.num_tokens)
     assert model.write_privately(QUESTION, [PASSAGES[0]], loud) == model.generate([with_passage])[0].text
     mute = replace(loud, clip=1e-12)
