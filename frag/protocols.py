@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from frag.privacy.dp_decoding import DecodingRule
 from frag.types import Adaptation, Aggregate, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
 
 Progress = Callable[[int, int], None]
@@ -61,6 +62,21 @@ class LanguageModel(Protocol):
 
     def check(self, adaptation: Adaptation) -> None:
         """Raises ModelError when the adaptation does not fit this model, or the model takes none."""
+
+
+@runtime_checkable
+class PrivateLanguageModel(Protocol):
+    """A language model that also decodes under differential privacy."""
+
+    def write_privately(
+        self,
+        request: GenerationRequest,
+        references: Sequence[str],
+        rule: DecodingRule,
+        is_cancelled: Callable[[], bool],
+        adaptation: Adaptation | None,
+    ) -> str:
+        """An answer, perhaps empty, that costs `rule.rho` for each of `references`, one passage of each unit."""
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ A file is read once at start; nothing re-reads it behind the operator's back. Un
 misspelt policy line never passes as "allowed".
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -61,6 +62,23 @@ class ModelSettings(_Strict):
 AggregationMode = Literal["plain", "robust", "secagg"]
 
 
+class DpSettings(_Strict):
+    """`[policy.dp]`: what one unit may be found out about, over all answers ever. All of it is public.
+
+    The clip C follows from these: `frag privacy decoding` prints it.
+    """
+
+    epsilon: float = Field(8.0, gt=0, le=1000, description="budget of a unit for its whole life")
+    delta: float = Field(1e-5, gt=0, lt=0.01)
+    questions: int = Field(10, ge=1, le=100_000, description="answers that the budget of a unit is for")
+    references: int = Field(8, ge=1, le=10_000, description="S: what votes are divided by, however many there are")
+    tokens: int = Field(32, ge=1, le=512, description="T: length of an answer in model tokens")
+    temperature: float = Field(1.1, gt=0, le=10)
+    top_k: int = Field(100, ge=1)
+    passage_tokens: int = Field(192, ge=16, le=1024, description="of a unit's passage, what is read")
+    min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine from which a unit takes part")
+
+
 class PolicySettings(_Strict):
     """What may leave this node. The node decides; the asker and the coordinator can only ask for less."""
 
@@ -73,6 +91,7 @@ class PolicySettings(_Strict):
     aggregation: tuple[AggregationMode, ...] = Field(
         ("plain", "robust", "secagg"), min_length=1, description="ways in which updates may be put together"
     )
+    dp: DpSettings = DpSettings()
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 
@@ -91,6 +110,27 @@ class CollectionSettings(_Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     folder: Path = Field(description="where the documents are; relative to the settings file")
     answer_modes: tuple[AnswerMode, ...] | None = Field(None, description="None: as the policy says")
+    unit: str = Field(
+        "",
+        max_length=200,
+        description="mode dp: pattern whose first group, found in a document's id, names the person; "
+        "empty: each document stands for itself",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "CollectionSettings":
+        try:
+            num_groups = re.compile(self.unit).groups
+        except re.error as error:
+            raise ValueError(f"unit is no pattern: {error}") from error
+        if self.unit and num_groups < 1:
+            raise ValueError("unit needs a group in parentheses that names the person")
+        return self
+
+    def modes_under(self, policy: PolicySettings) -> tuple[AnswerMode, ...]:
+        """Modes that it answers in: it can narrow the policy, never widen it."""
+        wanted = policy.answer_modes if self.answer_modes is None else self.answer_modes
+        return tuple(mode for mode in wanted if mode in policy.answer_modes)
 
 
 class _FromToml(BaseSettings):
@@ -125,6 +165,13 @@ class NodeSettings(_FromToml):
         names = [collection.name for collection in self.collections]
         if len(set(names)) != len(names):
             raise ValueError(f"two collections share a name: {sorted(names)}")
+        for collection in self.collections:
+            modes = collection.modes_under(self.policy)
+            if AnswerMode.DP in modes and len(modes) > 1:
+                raise ValueError(
+                    f"the collection {collection.name} would answer in {', '.join(modes)}: what a weaker mode lets out "
+                    'voids the claim of dp; give it answer_modes = ["dp"], or leave dp out'
+                )
         return self
 
 

@@ -160,7 +160,8 @@ class NodeAnswer:
     """What one node lets out for one question: a released text, or `withheld` with the reason.
 
     Exactly one of `text` (non-empty) and `withheld` is set, except for a retrieval-only reply, which has neither.
-    `score` in [0, 1] is the calibrated confidence that aggregation compares across nodes.
+    `score` in [0, 1] is the calibrated confidence that aggregation compares across nodes. `epsilon` and `delta` bound
+    what one unit may tell through all answers of this node together; infinite where nothing is claimed.
     """
 
     node_id: str
@@ -173,6 +174,8 @@ class NodeAnswer:
     redactions: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     citations: tuple[Citation, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    epsilon: float = math.inf
+    delta: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,6 +218,8 @@ def _node_answer(node_id: str, reply: Reply) -> NodeAnswer:
         redactions=reply.redactions,
         citations=tuple(Citation(document_alias=c.document_alias, score=c.score) for c in reply.citations),
         timings_ms=reply.timings_ms,
+        epsilon=reply.epsilon,
+        delta=reply.delta,
     )
 
 

@@ -1,5 +1,6 @@
 """A question from request to answer: route, fan out, check the quorum, aggregate."""
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,10 @@ class CitationView(msgspec.Struct, frozen=True):
 
 
 class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node released; `contributed` says whether the answer rests on it."""
+    """What one node released; `contributed` says whether the answer rests on it.
+
+    `epsilon` and `delta` bound what one unit may tell through all answers of this node; null: nothing is claimed.
+    """
 
     node: str
     answer: str
@@ -55,6 +59,8 @@ class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     redactions: Mapping[str, int]
     citations: list[CitationView]
     timings: Mapping[str, float]
+    epsilon: float | None = None
+    delta: float | None = None
 
 
 class FailedView(msgspec.Struct, frozen=True):
@@ -185,6 +191,8 @@ def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> li
             redactions=dict(reply.redactions),
             citations=[CitationView(c.document_alias, c.score) for c in reply.citations],
             timings=dict(reply.timings_ms),
+            epsilon=reply.epsilon if math.isfinite(reply.epsilon) else None,
+            delta=reply.delta if math.isfinite(reply.epsilon) else None,
         )
         for reply in released
     ]

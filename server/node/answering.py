@@ -18,6 +18,7 @@ from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit,
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
+from server.node.private_answering import PrivateAnswering
 from server.wire.messages import Ask
 
 _BETWEEN = "\n\x1e\n"
@@ -49,6 +50,7 @@ class NodeAnswering:
         pattern_redactor: Redactor,
         workers: ThreadPoolExecutor,
         alias_key: bytes,
+        private: PrivateAnswering | None = None,
     ) -> None:
         self._node_id = node_id
         self._policy = policy
@@ -61,6 +63,8 @@ class NodeAnswering:
         self._pattern_redactor = pattern_redactor
         self._workers = workers
         self._alias_key = alias_key
+        self._private = private
+        self._open = {name: store for name, store in stores.items() if name not in policy.collections(AnswerMode.DP)}
 
     @property
     def worker(self) -> InferenceWorker | None:
@@ -68,11 +72,11 @@ class NodeAnswering:
         return self._worker
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
-        """Allowed modes, embedder fingerprint, number of documents."""
+        """Allowed modes, embedder fingerprint, number of documents; of those under `dp` not even the number is said."""
         return (
             self._policy.modes(),
             self._embedder.fingerprint,
-            sum(store.count() for store in self._stores.values()),
+            sum(store.count() for store in self._open.values()),
         )
 
     def ingest(self, folders: Mapping[str, Path]) -> None:
@@ -81,11 +85,14 @@ class NodeAnswering:
             self._stores[name].ingest([folder], remove_missing=True)
 
     def look_up(self, question: str, number: int) -> list[str]:
-        """Texts of the best passages over all collections, best first; for training on this node. Blocking."""
+        """Texts of the best passages, best first; for training on this node. Blocking.
+
+        Collections under `dp` have none to give: what is trained on them would speak of them without a bound.
+        """
         vector = self.embed([question])[0]
         hits = [
             hit
-            for store in self._stores.values()
+            for store in self._open.values()
             for hit in store.search_vector(vector, question, number, RetrievalMode.DENSE)
         ]
         return [hit.text for hit in sorted(hits, key=lambda hit: -hit.score)[:number]]
@@ -103,6 +110,8 @@ class NodeAnswering:
         names, reason = self._policy.admit(ask.answer_mode)
         if reason:
             return self._withheld(ask, reason)
+        if ask.answer_mode is AnswerMode.DP:
+            return await self._private.answer(ask) if self._private else self._withheld(ask, "mode_not_allowed")
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from frag.models import Kind, locate
+from frag.privacy.ledger import Ledger
 from frag.privacy.pii import PatternRedactor, PresidioRedactor
 from frag.protocols import Embedder, LanguageModel, Redactor
 from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, ModelSettings, PolicySettings
@@ -16,6 +17,7 @@ from retrievers.store import DocumentStore
 from server.node.answering import NodeAnswering
 from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
+from server.node.private_answering import PrivateAnswering
 
 
 def load_embedder(models: ModelSettings) -> SentenceEmbedder:
@@ -45,12 +47,16 @@ async def open_answering(
     index_folder: Path,
     alias_key: bytes,
     worker: InferenceWorker | None = None,
+    ledger: Path | None = None,
 ) -> AsyncIterator[NodeAnswering]:
     """Loads everything that answering needs; `worker` lends one that is running already.
+
+    Without a `ledger` nothing is answered in mode `dp`.
 
     Raises:
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
+        LedgerError: The ledger is needed and cannot be opened.
     """
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
@@ -62,6 +68,22 @@ async def open_answering(
             stack.callback(store.close)
         if worker is None and models.language_model != NO_LANGUAGE_MODEL:
             worker = await stack.enter_async_context(inference_worker(models))
+        patterns = PatternRedactor(policy.entity_types)
+        private = None
+        if ledger is not None and rules.collections(AnswerMode.DP):
+            opened = await asyncio.to_thread(Ledger.open, ledger)
+            stack.callback(opened.close)
+            private = PrivateAnswering(
+                node_id=node_id,
+                settings=policy.dp,
+                collections=[c for c in collections if c.name in rules.collections(AnswerMode.DP)],
+                stores=stores,
+                embedder=embedder,
+                worker=worker,
+                redactor=patterns,
+                ledger=opened,
+                workers=workers,
+            )
         yield NodeAnswering(
             node_id=node_id,
             policy=rules,
@@ -71,15 +93,16 @@ async def open_answering(
             embedder=embedder,
             worker=worker,
             redactor=redactor,
-            pattern_redactor=PatternRedactor(policy.entity_types),
+            pattern_redactor=patterns,
             workers=workers,
             alias_key=alias_key,
+            private=private,
         )
 
 
 def _load_redactor(models: ModelSettings, policy: PolicySettings, rules: NodePolicy) -> Redactor:
-    """Recognising persons takes seconds to load, and mode `none` alone never asks for it."""
-    if set(rules.modes()) <= {AnswerMode.NONE}:
+    """Recognising persons takes seconds to load, and only the modes that filter ask for it."""
+    if set(rules.modes()) <= {AnswerMode.NONE, AnswerMode.DP}:
         return PatternRedactor(policy.entity_types)
     return PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types)
 

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from frag.errors import FragError, RateLimitedError
 from frag.protocols import LanguageModel
 from frag.types import Adaptation, Generation, GenerationRequest
 
 MAX_WAITING = 512
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -28,11 +29,11 @@ class _Job:
 
 
 @dataclass(slots=True, eq=False)
-class _Check:
-    """Asks the thread that owns the model whether an adaptation fits it."""
+class _Call:
+    """Work for the thread that owns the model."""
 
-    adaptation: Adaptation
-    done: asyncio.Future[None]
+    work: Callable[[LanguageModel], Any]
+    done: asyncio.Future[Any]
 
 
 class InferenceWorker:
@@ -46,7 +47,7 @@ class InferenceWorker:
         self._load = load
         self._max_batch = max_batch
         self._gather_s = gather_s
-        self._waiting: queue.Queue[_Job | _Check | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[_Job | _Call | None] = queue.Queue(MAX_WAITING)
         self._held: _Job | None = None
         self._live: Adaptation | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -66,10 +67,18 @@ class InferenceWorker:
             ModelError: It does not fit the model; what was live stays live.
         """
         if adaptation is not None:
-            check = _Check(adaptation, asyncio.get_running_loop().create_future())
-            await asyncio.to_thread(self._waiting.put, check)
-            await check.done
+            await self.call(lambda model: model.check(adaptation))
         self._live = adaptation
+
+    async def call(self, work: Callable[[LanguageModel], T]) -> T:
+        """Runs `work` on the thread that owns the model, between two batches, and returns or raises what it does.
+
+        It cannot be stopped from here: `work` asks for itself whether it should go on.
+        """
+        call = _Call(work, asyncio.get_running_loop().create_future())
+        await asyncio.to_thread(self._waiting.put, call)
+        done: T = await call.done
+        return done
 
     async def __aenter__(self) -> Self:
         """Starts the thread and waits until the model is loaded. Raises what loading raised."""
@@ -151,8 +160,8 @@ class InferenceWorker:
                 if batch:
                     self._waiting.put(None)
                 break
-            if isinstance(job, _Check):
-                _check(model, job)
+            if isinstance(job, _Call):
+                _carry_out(model, job)
                 continue
             if job.cancelled.is_set():
                 continue
@@ -179,26 +188,21 @@ class InferenceWorker:
             job.loop.call_soon_threadsafe(_finish, job.done, generation)
 
 
-def _check(model: LanguageModel, check: _Check) -> None:
-    loop = check.done.get_loop()
+def _carry_out(model: LanguageModel, call: _Call) -> None:
+    loop = call.done.get_loop()
     try:
-        model.check(check.adaptation)
+        result = call.work(model)
     except (FragError, RuntimeError, ValueError, MemoryError) as error:
-        loop.call_soon_threadsafe(_fail, check.done, error)
+        loop.call_soon_threadsafe(_fail, call.done, error)
         return
-    loop.call_soon_threadsafe(_settle, check.done)
+    loop.call_soon_threadsafe(_finish, call.done, result)
 
 
-def _settle(future: asyncio.Future[None]) -> None:
+def _finish(future: asyncio.Future[Any], result: object) -> None:
     if not future.done():
-        future.set_result(None)
+        future.set_result(result)
 
 
-def _finish(future: asyncio.Future[Generation], generation: Generation) -> None:
-    if not future.done():
-        future.set_result(generation)
-
-
-def _fail(future: asyncio.Future[Generation] | asyncio.Future[None], error: BaseException) -> None:
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)

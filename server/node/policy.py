@@ -17,18 +17,16 @@ class NodePolicy:
 
     def modes(self) -> tuple[AnswerMode, ...]:
         """Modes that at least one collection answers in."""
-        allowed = {mode for mode in AnswerMode for c in self._collections if mode in self._modes_of(c)}
+        allowed = {mode for c in self._collections for mode in c.modes_under(self._settings)}
         return tuple(mode for mode in AnswerMode if mode in allowed)
 
-    def _modes_of(self, collection: CollectionSettings) -> tuple[AnswerMode, ...]:
-        """A collection can narrow the policy, never widen it."""
-        if collection.answer_modes is None:
-            return self._settings.answer_modes
-        return tuple(mode for mode in collection.answer_modes if mode in self._settings.answer_modes)
+    def collections(self, mode: AnswerMode) -> list[str]:
+        """Names of the collections that answer in a mode."""
+        return [c.name for c in self._collections if mode in c.modes_under(self._settings)]
 
     def admit(self, mode: AnswerMode) -> tuple[list[str], str]:
         """Names of the collections that may be searched, or none and the reason to withhold."""
-        names = [c.name for c in self._collections if mode in self._modes_of(c)]
+        names = self.collections(mode)
         if not names:
             return [], "mode_not_allowed" if self._collections else "no_documents"
         if self._bucket.take() > 0:

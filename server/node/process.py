@@ -290,4 +290,6 @@ def _reply(request_id: int, answer: NodeAnswer) -> Reply:
         redactions=dict(answer.redactions),
         citations=tuple(WireCitation(c.document_alias, c.score) for c in answer.citations),
         timings_ms=dict(answer.timings_ms),
+        epsilon=answer.epsilon,
+        delta=answer.delta,
     )

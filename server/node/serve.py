@@ -65,6 +65,7 @@ async def _serve(folder: NodeFolder) -> None:
                 collections=settings.collections,
                 index_folder=folder.index,
                 alias_key=folder.alias_key(),
+                ledger=folder.ledger,
             )
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])

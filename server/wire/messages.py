@@ -4,6 +4,7 @@ Order on a connection: Challenge → Proof → Welcome → Ready, then Ask and C
 other.
 """
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -141,6 +142,8 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     redactions: dict[Name, Count] = {}
     citations: Annotated[tuple[WireCitation, ...], msgspec.Meta(max_length=100)] = ()
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    epsilon: Annotated[float, msgspec.Meta(ge=0)] = math.inf
+    delta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
