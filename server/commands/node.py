@@ -158,3 +158,27 @@ def status(
         print_status(described)
     if not described["connected"]:
         raise typer.Exit(6)
+
+
+@app.command()
+def privacy(
+    folder: Folder = _DEFAULT,
+    *,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture to this file, such as spent.png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what answers and training have spent of the units' privacy budgets, by collection."""
+    import msgspec
+
+    from server.node.spending import describe_spending, plot_spending, print_spending
+    from server.node.state import NodeFolder
+
+    spending = describe_spending(NodeFolder(folder))
+    if plot is not None:
+        plot_spending(spending, plot)
+    if as_json:
+        typer.echo(msgspec.json.encode(spending).decode())
+        return
+    print_spending(spending)
+    if plot is not None:
+        typer.echo(f"wrote {plot}")

@@ -1,0 +1,49 @@
+"""What an operator reads of the ledger."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from frag.privacy.accounting import epsilon_of_rho, rho_within
+from frag.privacy.ledger import Ledger
+from server.cli import app
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "node.toml").write_text(
+        'node_id = "alpha"\ncoordinator_url = "http://127.0.0.1:1"\n'
+        '[policy]\nanswer_modes = ["dp"]\n[policy.dp]\nepsilon = 4.0\nquestions = 4\n'
+    )
+    return tmp_path
+
+
+def test_nothing_spent(folder: Path) -> None:
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder)])
+    assert shown.exit_code == 0
+    assert "Nothing has been spent." in shown.output
+    assert not (folder / "ledger.db").exists(), "looking makes no ledger"
+
+
+def test_spends_by_collection_as_figures_table_and_plot(folder: Path) -> None:
+    ledger = Ledger.open(folder / "ledger.db")
+    limit = rho_within(4.0, 1e-5)
+    ledger.charge({"a": "notes", "b": "notes"}, limit / 4, limit)
+    for _ in range(3):
+        ledger.charge({"a": "notes"}, limit / 4 * (1 - 1e-12), limit)
+    ledger.reserve_training("job", "notes", 1.5, 1e-6, 8.0)
+    ledger.close()
+    found = json.loads(CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder), "--json"]).output)
+    (notes,) = found["collections"]
+    assert notes["shares"] == pytest.approx([0.25, 1.0])
+    assert (notes["num_units"], notes["num_exhausted"], notes["num_answers"]) == (2, 1, 5)
+    assert notes["answers_epsilon"] == pytest.approx(epsilon_of_rho(limit), abs=1e-6)
+    assert notes["epsilon"] == pytest.approx(4.0 + 1.5, abs=1e-3)
+    assert notes["delta"] == pytest.approx(1.1e-5)
+    picture = folder / "spent.png"
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder), "--plot", str(picture)])
+    assert shown.exit_code == 0, shown.output
+    assert "notes" in shown.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
