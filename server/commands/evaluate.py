@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -214,6 +215,45 @@ def live(
     print_live(report)
     for file in files:
         typer.echo(f"wrote {file}")
+
+
+@app.command()
+def privacy(
+    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON, or JSONL with id, source, question, answer.")],
+    silos: Annotated[int, typer.Option(min=1, help="Nodes that the natural silos are merged into.")] = 6,
+    questions: Annotated[int, typer.Option(min=1, help="Sample that is asked in every setting.")] = 12,
+    epsilon: Annotated[list[float] | None, typer.Option(help="Budget; may be repeated. inf: no bound.")] = None,
+    units: Annotated[list[int] | None, typer.Option(help="Units that agree at one node; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Of sample and split.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON and plot; a second run goes on from there.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """What each answer mode costs in quality and time; mode dp by ε, questions of a budget, and voters."""
+    from server.evaluation.datasets import load_dataset
+    from server.evaluation.privacy import PrivacyPlan, evaluate_privacy
+    from server.evaluation.privacy_report import plot_privacy, print_privacy
+
+    loaded = load_dataset(dataset)
+    plan = PrivacyPlan(
+        dataset=loaded,
+        num_silos=silos,
+        num_questions=questions,
+        epsilons=tuple(epsilon or (1.0, 4.0, 8.0, math.inf)),
+        units=tuple(units or (1, 8, 32)),
+        seed=seed,
+    )
+    file = out / f"privacy-{loaded.name}.json" if out else None
+    with _bar(quiet=as_json) as tick:
+        report = asyncio.run(evaluate_privacy(plan, tick, file))
+    if file is not None:
+        plot_privacy(report, file.with_suffix(".png"))
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    print_privacy(report)
+    if file is not None:
+        typer.echo(f"wrote {file} and {file.with_suffix('.png')}")
 
 
 @contextmanager
