@@ -47,13 +47,15 @@ def ingest(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
+    from frag.types import AnswerMode
     from server.node.assembly import load_embedder
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder)
     settings = place.settings()
     wanted = _wanted(settings.collections, collection)
-    embedder = load_embedder(settings.models)
+    under_dp = any(AnswerMode.DP in chosen.modes_under(settings.policy) for chosen in wanted)
+    embedder = load_embedder(settings.models, one_by_one=under_dp)
     reports = {}
     for chosen in wanted:
         reports[chosen.name] = _ingest_one(place, chosen, embedder, rebuild=rebuild, quiet=as_json)

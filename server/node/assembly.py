@@ -20,9 +20,21 @@ from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering
 
 
-def load_embedder(models: ModelSettings) -> SentenceEmbedder:
-    """Raises ModelError when the files are missing or corrupt."""
-    return SentenceEmbedder(locate(models.embedder, Kind.EMBEDDER), threads=models.threads)
+def load_embedder(models: ModelSettings, *, one_by_one: bool = False) -> SentenceEmbedder:
+    """The node's embedder.
+
+    Args:
+        models: Which one.
+        one_by_one: No text passes through the network with others, whose lengths would show in its last bits. Mode `dp`
+            asks for it: a document must not change how near another is.
+
+    Raises:
+        ModelError: The files are missing or corrupt.
+    """
+    folder = locate(models.embedder, Kind.EMBEDDER)
+    if one_by_one:
+        return SentenceEmbedder(folder, threads=models.threads, batch_size=1)
+    return SentenceEmbedder(folder, threads=models.threads)
 
 
 def load_language_model(models: ModelSettings) -> LanguageModel:

@@ -88,3 +88,10 @@ def test_weights_of_another_shape_are_refused(copied_model):
 def test_a_folder_that_is_not_there_is_never_looked_up_elsewhere(tmp_path):
     with pytest.raises(ModelError, match=r"config\.json"):
         SentenceEmbedder(tmp_path / "sentence-transformers" / "all-MiniLM-L6-v2")
+
+
+def test_one_by_one_no_text_leaves_a_trace_in_anothers_vector(model_folder):
+    alone = SentenceEmbedder(model_folder, threads=2, batch_size=1)
+    texts = ["ab", "some longer text with 12 words", "abc 9"]
+    for row, text in enumerate(texts):
+        np.testing.assert_array_equal(alone.embed(texts)[row], alone.embed([text])[0])
