@@ -29,6 +29,7 @@ from server.coordinator.training.routes import training_routes
 from server.coordinator.training.runner import JobRunner
 from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
+from server.node.inference import InferenceWorker
 from server.problems import problems
 
 
@@ -51,11 +52,12 @@ async def _resources(
         registry = Registry()
         registry.enrolled.update(await database.node_ids())
         writer = await stack.enter_async_context(LazyWriter(settings.models))
-        await _open_public_corpus(stack, folder, settings, registry, writer)
+        own = await _open_public_corpus(stack, folder, settings, registry, writer)
         key, spki = folder.key(), accepted_spki(settings)
         exchange = Exchange()
         records, blobs = TrainingRecords(database), Blobs(folder.blobs)
-        versions = Versions(records, blobs, registry, exchange)
+        versions = Versions(records, blobs, registry, exchange, own)
+        await versions.restore()
         public = PublicData(folder=folder, models=settings.models)
         runner = JobRunner(
             records=records,
@@ -96,12 +98,13 @@ async def _open_public_corpus(
     settings: CoordinatorSettings,
     registry: Registry,
     writer: LazyWriter,
-) -> None:
-    """Indexes the public documents and lets them answer as one more node."""
+) -> InferenceWorker | None:
+    """Indexes the public documents and lets them answer as one more node. Returns who writes its answers."""
     if settings.public_corpus is None:
-        return
+        return None
     from server.node.assembly import open_answering
 
+    worker = await writer.worker()
     answering = await stack.enter_async_context(
         open_answering(
             node_id=PUBLIC_NODE_ID,
@@ -110,11 +113,12 @@ async def _open_public_corpus(
             collections=(CollectionSettings(name="public", folder=settings.public_corpus),),
             index_folder=folder.public_index,
             alias_key=folder.secret("alias"),
-            worker=await writer.worker(),
+            worker=worker,
         )
     )
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
     await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
+    return worker
 
 
 def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:

@@ -4,15 +4,16 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import structlog
 
-from frag.errors import BadRequestError, ConflictError
+from frag.errors import BadRequestError, ConflictError, FragError
 from frag.types import Adaptation, Place, Template
 from prompt_tuning.adaptation_file import load_adaptation, save_adaptation
 from server.coordinator.blobs import Blobs
+from server.coordinator.enrollment import PUBLIC_NODE_ID
 from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
 from server.coordinator.tables import PromptRow
 from server.coordinator.training.exchange import Exchange
@@ -50,14 +51,37 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
 
 
-class Versions:
-    """Promotion is durable before any node hears of it; nodes that are away get it when they come back."""
+class TakesAdaptations(Protocol):
+    """What answers in this process: the public corpus."""
 
-    def __init__(self, records: TrainingRecords, blobs: Blobs, registry: Registry, exchange: Exchange) -> None:
+    async def go_live(self, adaptation: Adaptation | None) -> None:
+        """Raises ModelError when it does not fit."""
+
+
+class Versions:
+    """Promotion is durable before any node hears of it; nodes that are away get it when they come back.
+
+    Args:
+        records: Versions and promotions.
+        blobs: Their contents.
+        registry: Nodes that are told.
+        exchange: Where they fetch.
+        own: What answers in this process, if anything does.
+    """
+
+    def __init__(
+        self,
+        records: TrainingRecords,
+        blobs: Blobs,
+        registry: Registry,
+        exchange: Exchange,
+        own: TakesAdaptations | None = None,
+    ) -> None:
         self._records = records
         self._blobs = blobs
         self._registry = registry
         self._exchange = exchange
+        self._own = own
 
     async def add(
         self, adaptation: Adaptation, *, version: str, job_id: str = "", metrics: Mapping[str, float] | None = None
@@ -128,7 +152,24 @@ class Versions:
         await self._records.promote(version)
         links = self._registry.silos()
         said = await asyncio.gather(*(self._tell(link, version, content) for link in links))
-        return {link.node_id: outcome for link, outcome in zip(links, said, strict=True)}
+        outcomes = {link.node_id: outcome for link, outcome in zip(links, said, strict=True)}
+        return outcomes | await self._go_live_here(version, content)
+
+    async def restore(self) -> None:
+        """Makes what is live so in this process, after a start."""
+        live = await self.live()
+        await self._go_live_here(live, await self._content(live))
+
+    async def _go_live_here(self, version: str, content: bytes) -> dict[str, str]:
+        if self._own is None:
+            return {}
+        try:
+            adaptation = await asyncio.to_thread(load_adaptation, content, version) if version else None
+            await self._own.go_live(adaptation)
+        except FragError as error:
+            _log.warning("promotion_failed", node=PUBLIC_NODE_ID, version=version, reason=error.code)
+            return {PUBLIC_NODE_ID: error.code}
+        return {PUBLIC_NODE_ID: "live"}
 
     async def rollback(self) -> tuple[str, dict[str, str]]:
         """Goes one promotion back, at last to the model as it is. Raises ConflictError when that is live already."""
