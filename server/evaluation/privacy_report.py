@@ -14,7 +14,7 @@ def print_privacy(report: Mapping[str, Any]) -> None:
     console = Console()
     console.print(f"[bold]{header['dataset']}[/bold]: {header['questions']} questions over {header['silos']} nodes")
     table = Table("setting", box=None, header_style="bold")
-    for name in ("F1", "95 %", "answered", "a node, p50"):
+    for name in ("F1", "95 %", "answered", "slowest node, p50"):
         table.add_column(name, justify="right")
     for name, row in report["settings"].items():
         low, high = row["interval_95"]
@@ -23,7 +23,7 @@ def print_privacy(report: Mapping[str, Any]) -> None:
             f"{row['token_f1']:.3f}",
             f"{low:.3f} to {high:.3f}",
             f"{row['answered']:.2f}",
-            f"{row['node_p50_s']:.2f} s",
+            f"{row['slowest_node_p50_s']:.2f} s",
         )
     console.print(table)
 

@@ -40,7 +40,7 @@ def test_every_setting_is_measured_and_a_second_run_measures_none_again(
     assert list(report["settings"]) == ["none", "scrub", "dp unbounded", "dp unbounded, 2 units agree"]
     for row in report["settings"].values():
         assert 0 <= row["interval_95"][0] <= row["token_f1"] <= row["interval_95"][1] <= 1
-        assert row["node_p50_s"] > 0
+        assert row["slowest_node_p50_s"] > 0
     assert report["settings"]["none"]["token_f1"] > 0
     assert (tmp_path / "privacy-two.png").read_bytes().startswith(b"\x89PNG")
 
