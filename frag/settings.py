@@ -196,6 +196,9 @@ class CoordinatorSettings(_FromToml):
     tls: TlsSettings | None = None
     default_aggregation: Literal["best", "vote", "medoid", "synthesize"] = "best"
     default_deadline_s: float = Field(30.0, gt=0, le=600)
+    answer_modes: tuple[AnswerMode, ...] = Field(
+        tuple(AnswerMode), min_length=1, description="modes that askers may choose; nodes narrow them further"
+    )
     queries_per_minute: int = Field(6000, ge=1, description="per API key")
     heartbeat_s: float = Field(15.0, gt=0, le=300, description="silence after which a node is pinged")
     public_corpus: Path | None = Field(None, description="folder of public documents, answers as `public`")

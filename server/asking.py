@@ -13,6 +13,7 @@ from rich.text import Text
 
 from frag.errors import FragError, ProtocolError, UnreachableError
 
+_NO_ANSWER = "No node has evidence for an answer that it may release."
 Event = tuple[str, dict[str, Any]]
 _MENDS = {
     "not_authenticated": "Give a key in force with --key, or in FRAG_API_KEY.",
@@ -98,8 +99,11 @@ async def _parse(stream: aiohttp.StreamReader) -> AsyncIterator[Event]:
 def print_answer(response: Mapping[str, Any]) -> None:
     """The answer in a frame, then a line for each node."""
     console = Console()
-    answer = response["answer"] or "No node has evidence for an answer that it may release."
-    console.print(Panel(Text(answer), title="Answer", title_align="left"))
+    nothing = "No statement has enough support." if response["answer_mode"] == "consensus" else _NO_ANSWER
+    console.print(Panel(Text(response["answer"] or nothing), title="Answer", title_align="left"))
+    for line in (response["note"], f"Mode {response['answer_mode']}: {response['promise']}"):
+        if line:
+            console.print(Text(line), style="dim")
     table = Table("node", "outcome", "score", "redacted", "sources", box=None, header_style="bold")
     for item in response["answered"]:
         table.add_row(

@@ -7,17 +7,10 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from frag.answers.function_words import FUNCTION_WORDS
 from frag.privacy.folding import fold
 
 _WORD = re.compile(r"[^\W_]+(?:[.,][0-9]+)*")
-_FUNCTION_WORDS = frozenset(
-    """
-    a about after all also an and any are as at be been before both but by can could did do does for from had
-    has have he her his how i if in into is it its may more most no not of on one only or other our out over
-    she should so some such than that the their them then there these they this those to under up was we were
-    what when where which while who whom whose why will with would you your
-    """.split()  # noqa: SIM905 (a list of words reads better as words)
-)
 _MIN_STEM = 4  # letters; shorter words must be equal
 
 KEEP_SHARE = 0.6
@@ -29,7 +22,7 @@ INVENT_SHARE = 0.2
 
 def content_words(text: str) -> set[str]:
     """Folded words that carry meaning, plural and inflection endings cut; numbers whole."""
-    return {_stem(word) for word in _WORD.findall(fold(text).text) if word not in _FUNCTION_WORDS}
+    return {_stem(word) for word in _WORD.findall(fold(text).text) if word not in FUNCTION_WORDS}
 
 
 def keeps(merged: str, answer: str, question: str) -> bool:

@@ -17,7 +17,8 @@ def ask(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
     deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
-    mode: Annotated[str, typer.Option(help="Answer mode: scrub or none.")] = "scrub",
+    mode: Annotated[str, typer.Option(help="Answer mode: none, scrub, consensus or dp.")] = "scrub",
+    min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
@@ -36,6 +37,7 @@ def ask(
         "nodes": node,
         "answer_mode": mode,
         "aggregation": aggregation,
+        "min_support": min_support,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

@@ -56,11 +56,14 @@ def token(
     node: Annotated[str, typer.Argument(help="Name of the node: a-z, 0-9 and hyphen.")],
     folder: Folder = _DEFAULT,
     url: Annotated[str, typer.Option(help="Where the node reaches the coordinator; default: as bound.")] = "",
+    operator: Annotated[
+        str, typer.Option(help="Who runs it, if they run others too: counts once in a consensus.")
+    ] = "",
 ) -> None:
     """Print a one-time enrollment token for a node, good for one hour."""
     from server.coordinator.folder import CoordinatorFolder
 
-    typer.echo(asyncio.run(_make_token(CoordinatorFolder(folder), node, url)))
+    typer.echo(asyncio.run(_make_token(CoordinatorFolder(folder), node, url, operator)))
 
 
 @keys.command(name="add")
@@ -111,7 +114,7 @@ async def _add_key(folder: "CoordinatorFolder", label: str, scopes: frozenset[st
     return key
 
 
-async def _make_token(folder: "CoordinatorFolder", node: str, url: str) -> str:
+async def _make_token(folder: "CoordinatorFolder", node: str, url: str, operator: str) -> str:
     from server.coordinator.enrollment import Enrollment
     from server.coordinator.links import Registry
 
@@ -120,7 +123,7 @@ async def _make_token(folder: "CoordinatorFolder", node: str, url: str) -> str:
 
     async def work(database: "Database") -> str:
         enrollment = Enrollment(database, Registry(), folder.key(), frozenset())
-        made = await enrollment.make_token(node, url or f"{scheme}://{settings.host}:{settings.port}")
+        made = await enrollment.make_token(node, url or f"{scheme}://{settings.host}:{settings.port}", operator)
         return made["token"]
 
     return await _with_database(folder, work)

@@ -13,7 +13,9 @@ from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
 from server.coordinator.auth import Gate
 from server.coordinator.blobs import Blobs
 from server.coordinator.bodies import MAX_BODY_BYTES
+from server.coordinator.consenting import Consenting
 from server.coordinator.database import open_database
+from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.links import Registry
@@ -83,6 +85,10 @@ async def _resources(
                 default_aggregation=settings.default_aggregation,
                 default_deadline_s=settings.default_deadline_s,
                 default_retrieval=RetrievalMode.DENSE,
+                consenting=Consenting(
+                    LazyEmbedder(settings.models, "Consensus", "ask in mode scrub"), database.operators
+                ),
+                answer_modes=settings.answer_modes,
             ),
             jobs=jobs,
             versions=versions,

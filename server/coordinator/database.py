@@ -103,15 +103,15 @@ class Database:
             row = await session.get(KeyRow, key_hash)
         return None if row is None or row.revoked_at else (row.label, frozenset(row.scopes.split()))
 
-    async def add_token(self, token_hash: bytes, node_id: str) -> datetime:
+    async def add_token(self, token_hash: bytes, node_id: str, operator: str = "") -> datetime:
         """Returns when the token expires."""
         expires_at = datetime.now(UTC) + TOKEN_LIFETIME
         async with self.transaction("token_made", node_id) as session:
-            session.add(TokenRow(token_hash=token_hash, node_id=node_id, expires_at=expires_at))
+            session.add(TokenRow(token_hash=token_hash, node_id=node_id, expires_at=expires_at, operator=operator))
         return expires_at
 
     async def enroll(self, token_hash: bytes, node_id: str, public_key: bytes) -> None:
-        """Uses the token up and puts the node on the list, replacing an older key of the same id.
+        """Uses the token up and puts the node on the list, replacing an older key and operator of the same id.
 
         Raises:
             AuthenticationError: The token is unknown, used, expired, or was made for another node.
@@ -127,14 +127,16 @@ class Database:
                     TokenRow.expires_at > now,
                 )
                 .values(used_at=now)
-                .returning(TokenRow.node_id)
+                .returning(TokenRow.operator)
             )
-            if used.first() is None:
+            operator = used.scalar_one_or_none()
+            if operator is None:
                 raise AuthenticationError(
                     "This enrollment token is unknown, used up, expired, or for another node.",
                     "Ask the federation operator for a new one: `frag coordinator token NODE`.",
                 )
-            await session.merge(NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None))
+            row = NodeRow(node_id=node_id, public_key=public_key, enrolled_at=now, revoked_at=None, operator=operator)
+            await session.merge(row)
 
     async def public_key(self, node_id: str) -> bytes | None:
         """Public key of an enrolled, unrevoked node."""
@@ -161,6 +163,12 @@ class Database:
                 select(NodeRow.node_id).where(NodeRow.revoked_at.is_(None)).order_by(NodeRow.node_id)
             )
             return list(rows)
+
+    async def operators(self) -> dict[str, str]:
+        """Who runs each node in force; a node without a named operator stands for itself."""
+        async with self.transaction() as session:
+            rows = await session.execute(select(NodeRow.node_id, NodeRow.operator).where(NodeRow.revoked_at.is_(None)))
+            return {node_id: operator or node_id for node_id, operator in rows}
 
     async def audit_entries(self) -> Sequence[AuditRow]:
         """All entries, oldest first."""

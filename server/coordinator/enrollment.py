@@ -67,12 +67,20 @@ class Enrollment:
         signed = identity_transcript(asked.spki_sha256, asked.nonce)
         return IdentityProof(identity.public_bytes(self.key), self.key.sign(signed))
 
-    async def make_token(self, node_id: str, url: str) -> dict[str, str]:
-        """Returns the token line and when it expires. Raises BadRequestError for an impossible node id."""
+    async def make_token(self, node_id: str, url: str, operator: str = "") -> dict[str, str]:
+        """Returns the token line and when it expires. Raises BadRequestError for an impossible name.
+
+        Args:
+            node_id: Of the new node.
+            url: Where it reaches the coordinator.
+            operator: Who runs it; empty: nobody who runs another one.
+        """
         check_node_id(node_id)
+        if operator:
+            check_node_id(operator)
         print_ = identity.fingerprint(identity.public_bytes(self.key))
         token = new_token(node_id, url, print_)
-        expires_at = await self.database.add_token(token.token_hash, node_id)
+        expires_at = await self.database.add_token(token.token_hash, node_id, operator)
         return {"token": format_token(token), "expires_at": expires_at.isoformat()}
 
     async def enroll(self, asked: EnrollRequest) -> None:

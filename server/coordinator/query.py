@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from frag.errors import NoNodesError, QuorumError, UnknownNodeError
+from frag.errors import BadRequestError, ForbiddenError, NoNodesError, QuorumError, UnknownNodeError
+from frag.privacy.promises import promise_of
 from frag.protocols import Aggregator
-from frag.types import AnswerMode, NodeAnswer, RetrievalMode
+from frag.types import Aggregate, AnswerMode, NodeAnswer, RetrievalMode
+from server.coordinator.consenting import Consenting, note_of
 from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
 from server.wire.messages import MAX_QUESTION_CHARS
@@ -31,6 +33,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     nodes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=10_000)] | None = None
     answer_mode: AnswerMode = AnswerMode.SCRUB
     aggregation: Method | None = None
+    min_support: Annotated[int, msgspec.Meta(ge=2, le=10_000)] = 2
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
 
@@ -45,6 +48,8 @@ class CitationView(msgspec.Struct, frozen=True):
 
 class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     """What one node released; `contributed` says whether the answer rests on it.
+
+    In mode `consensus` the text stays with the coordinator: only what has support comes out.
 
     `epsilon` and `delta` bound what one unit may tell through all answers of this node; null: nothing is claimed.
     """
@@ -61,6 +66,7 @@ class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     timings: Mapping[str, float]
     epsilon: float | None = None
     delta: float | None = None
+    promise: str = ""
 
 
 class FailedView(msgspec.Struct, frozen=True):
@@ -74,7 +80,10 @@ class WithheldView(msgspec.Struct, frozen=True):
 
 
 class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`answer` is null when every node that replied withheld its own."""
+    """`answer` is null when every node that replied withheld its own, or nothing found enough support.
+
+    `promise` says what the mode protects and what not; `note` what the asker should know of this answer.
+    """
 
     query_id: str
     answer: str | None
@@ -84,6 +93,8 @@ class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     failed: list[FailedView]
     withheld: list[WithheldView]
     timings: dict[str, float]
+    promise: str = ""
+    note: str = ""
 
     def __repr__(self) -> str:
         return f"QueryResponse({self.query_id}, {len(self.answered)} answered)"
@@ -98,18 +109,25 @@ class QueryService:
     default_aggregation: str
     default_deadline_s: float
     default_retrieval: RetrievalMode
+    consenting: Consenting
+    answer_modes: Sequence[AnswerMode]
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
 
         Raises:
+            ForbiddenError: The federation does not allow the mode.
+            BadRequestError: The request contradicts itself, or wants more support than there are operators.
             UnknownNodeError: `nodes` names one that is not enrolled.
             NoNodesError: None of the nodes in question is connected.
             QuorumError: Fewer than `min_nodes` replied by the deadline.
         """
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
+        self._check_mode(request)
         links, absent = self._route(request)
+        if request.answer_mode is AnswerMode.CONSENSUS:
+            await self.consenting.check([link.node_id for link in links], request.min_support)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
         question = self._question(request)
         gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
@@ -124,6 +142,15 @@ class QueryService:
             aggregate_ms=_ms(ended - fanned_out),
         )
         return response
+
+    def _check_mode(self, request: QueryRequest) -> None:
+        if request.answer_mode not in self.answer_modes:
+            raise ForbiddenError(
+                f"This federation does not answer in mode {request.answer_mode}.",
+                f"Use one of: {', '.join(self.answer_modes)}.",
+            )
+        if request.answer_mode is AnswerMode.CONSENSUS and request.aggregation is not None:
+            raise BadRequestError("Consensus is an aggregation of its own.", "Leave `aggregation` out.")
 
     def _route(self, request: QueryRequest) -> tuple[list[NodeLink], list[str]]:
         known = self.registry.known()
@@ -153,20 +180,34 @@ class QueryService:
         )
 
     async def _merge(self, request: QueryRequest, query_id: str, gathered: Gathered) -> QueryResponse:
-        method = request.aggregation or self.default_aggregation
         released = [reply for reply in gathered.replies if not reply.withheld]
         candidates = [reply for reply in released if reply.text]
-        merged = await self.aggregators[method].aggregate(request.question, candidates) if candidates else None
+        merged, note = await self._merged(request, candidates)
         return QueryResponse(
             query_id=query_id,
-            answer=merged.text if merged else None,
+            answer=merged.text or None,
             answer_mode=request.answer_mode,
-            aggregation=merged.method if merged else method,
-            answered=_answered(released, merged.contributors if merged else ()),
+            aggregation=merged.method,
+            answered=_answered(released, merged.contributors),
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
             timings={},
+            promise=_promise(request.answer_mode, released),
+            note=note,
         )
+
+    async def _merged(self, request: QueryRequest, candidates: Sequence[NodeAnswer]) -> tuple[Aggregate, str]:
+        """The merged answer, blank if there is none, and a note to it."""
+        if request.answer_mode is AnswerMode.CONSENSUS:
+            found = await self.consenting.merge(candidates, request.min_support)
+            merged = Aggregate(text=found.text, contributors=found.contributors, method="consensus")
+            return merged, note_of(found, request.min_support)
+        # under dp all scores are equal, so that the best one would be anybody's
+        usual = "medoid" if request.answer_mode is AnswerMode.DP else self.default_aggregation
+        method = request.aggregation or usual
+        if not candidates:
+            return Aggregate(text="", contributors=(), method=method), ""
+        return await self.aggregators[method].aggregate(request.question, candidates), ""
 
 
 def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
@@ -182,7 +223,7 @@ def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> li
     return [
         AnsweredView(
             node=reply.node_id,
-            answer=reply.text,
+            answer="" if reply.mode is AnswerMode.CONSENSUS else reply.text,
             contributed=reply.node_id in contributors,
             answer_mode=reply.mode,
             score=reply.score,
@@ -193,9 +234,18 @@ def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> li
             timings=dict(reply.timings_ms),
             epsilon=reply.epsilon if math.isfinite(reply.epsilon) else None,
             delta=reply.delta if math.isfinite(reply.epsilon) else None,
+            promise=_promise(reply.mode, [reply]),
         )
         for reply in released
     ]
+
+
+def _promise(mode: AnswerMode, replies: Sequence[NodeAnswer]) -> str:
+    """That of the node which promises least."""
+    weakest = max(replies, key=lambda reply: reply.epsilon, default=None)
+    if weakest is None or math.isinf(weakest.epsilon):
+        return promise_of(mode)
+    return promise_of(mode, epsilon=weakest.epsilon, delta=weakest.delta)
 
 
 def _ms(seconds: float) -> float:

@@ -133,7 +133,7 @@ async def make_token(request: web.Request) -> web.Response:
     state = request.app[STATE]
     await state.gate.admit(request.headers.get("Authorization"), "admin")
     asked = await json_body(request, TokenRequest)
-    return json_response(await state.enrollment.make_token(asked.node, asked.url), status=201)
+    return json_response(await state.enrollment.make_token(asked.node, asked.url, asked.operator), status=201)
 
 
 @routes.delete("/v1/admin/nodes/{node}")
@@ -146,7 +146,8 @@ async def revoke_node(request: web.Request) -> web.Response:
 
 
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/admin/tokens`. `url` is where the node will reach the coordinator."""
+    """Body of `POST /v1/admin/tokens`. `url` is where the node will reach the coordinator, `operator` who runs it."""
 
     node: str
     url: str
+    operator: str = ""

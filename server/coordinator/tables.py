@@ -11,7 +11,7 @@ class Base(DeclarativeBase):
 
 
 class NodeRow(Base):
-    """An enrolled node: its id and its Ed25519 public key (32 bytes)."""
+    """An enrolled node: its id, its Ed25519 public key (32 bytes), and who runs it (empty: known by its own name)."""
 
     __tablename__ = "nodes"
 
@@ -19,6 +19,7 @@ class NodeRow(Base):
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     enrolled_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    operator: Mapped[str] = mapped_column(String(64), default="")
 
 
 class TokenRow(Base):
@@ -30,6 +31,7 @@ class TokenRow(Base):
     node_id: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    operator: Mapped[str] = mapped_column(String(64), default="")
 
 
 class KeyRow(Base):

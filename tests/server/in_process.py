@@ -83,7 +83,13 @@ class InProcessFederation:
 
     async def join(self, node_id: str, script: Script) -> ScriptedAnswers:
         """Enrolls and connects a node that follows `script`."""
-        folder = await self.enroll(node_id)
+        made = await self.state.enrollment.make_token(node_id, self.url)
+        return await self.join_by(made["token"], node_id, script)
+
+    async def join_by(self, token: str, node_id: str, script: Script) -> ScriptedAnswers:
+        """The same with a token of one's own."""
+        folder = NodeFolder(self.folder / node_id)
+        await enroll(folder, parse_token(token), None)
         answers = ScriptedAnswers(script)
         self.connect(folder, answers)
         await self.until(lambda: self.state.registry.link(node_id) is not None)
