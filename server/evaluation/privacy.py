@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from frag.answers import make_aggregator
+from frag.answers.consensus import agree
 from frag.durable import write_atomic
 from frag.models import Kind, locate
 from frag.privacy.dp_decoding import DecodingRule
@@ -29,6 +30,7 @@ from frag.protocols import Embedder, LanguageModel, PrivateLanguageModel
 from frag.settings import CollectionSettings, DpSettings, ModelSettings, PolicySettings
 from frag.types import AnswerMode, Document, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
+from server.coordinator.embedding import cosines
 from server.evaluation.datasets import Dataset, LabelledQuestion, sample_questions, split_into_silos
 from server.evaluation.measures import f1_scores, interval_95
 from server.evaluation.run import Tick
@@ -40,7 +42,8 @@ from server.node.private_answering import best_passages, decoding_rule
 from server.wire.messages import Ask
 
 _NOTES = "documents"
-_FILTERS = (AnswerMode.NONE, AnswerMode.SCRUB)
+_FILTERS = (AnswerMode.NONE, AnswerMode.SCRUB, AnswerMode.CONSENSUS)
+_MIN_SUPPORT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +194,9 @@ def _filtered(bench: _Bench, mode: AnswerMode) -> Run:
             started = time.perf_counter()
             replies.append(await node.answer(_ask(question, mode)))
             seconds.append(time.perf_counter() - started)
+        if mode is AnswerMode.CONSENSUS:
+            found = await asyncio.to_thread(agree, replies, {}, _MIN_SUPPORT, partial(cosines, bench.embedder))
+            return found.text or None, seconds
         return await _merged(question, replies, "best"), seconds
 
     return run

@@ -37,7 +37,8 @@ def test_every_setting_is_measured_and_a_second_run_measures_none_again(
     command = ["eval", "privacy", "--dataset", str(data), "--silos", "2", "--questions", "2", "--epsilon", "inf"]
     command += ["--units", "2", "--out", str(tmp_path), "--json"]
     report = json.loads(CliRunner().invoke(app, command).stdout)
-    assert list(report["settings"]) == ["none", "scrub", "dp unbounded", "dp unbounded, 2 units agree"]
+    dp = ["dp unbounded", "dp unbounded, 2 units agree"]
+    assert list(report["settings"]) == ["none", "scrub", "consensus", *dp]
     for row in report["settings"].values():
         assert 0 <= row["interval_95"][0] <= row["token_f1"] <= row["interval_95"][1] <= 1
         assert row["slowest_node_p50_s"] > 0
