@@ -73,6 +73,9 @@ class PolicySettings(_Strict):
     aggregation: tuple[AggregationMode, ...] = Field(
         ("plain", "robust", "secagg"), min_length=1, description="ways in which updates may be put together"
     )
+    askers: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        (), description="public keys (`frag asker`) whose sealed questions are answered; empty: everyone's"
+    )
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

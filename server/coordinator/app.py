@@ -30,6 +30,7 @@ from server.coordinator.training.runner import JobRunner
 from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.problems import problems
+from server.sealed.relay import sealed_routes
 
 
 def make_app(folder: CoordinatorFolder) -> web.Application:
@@ -38,6 +39,7 @@ def make_app(folder: CoordinatorFolder) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes(training_routes)
+    app.add_routes(sealed_routes)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app

@@ -156,7 +156,7 @@ class QueryService:
             answer=merged.text if merged else None,
             answer_mode=request.answer_mode,
             aggregation=merged.method if merged else method,
-            answered=_answered(released, merged.contributors if merged else ()),
+            answered=answered_views(released, merged.contributors if merged else ()),
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
             timings={},
@@ -172,7 +172,8 @@ def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
         )
 
 
-def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:
+def answered_views(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:
+    """What each node released, in order."""
     return [
         AnsweredView(
             node=reply.node_id,

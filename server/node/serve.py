@@ -24,6 +24,7 @@ from server.node.state import NodeFolder, Status, write_status
 from server.node.training.desk import TrainingDesk
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
+from server.sealed.desk import open_desk
 
 _log = structlog.get_logger()
 
@@ -69,7 +70,9 @@ async def _serve(folder: NodeFolder) -> None:
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         trains, prompts = await _open_training(stack, folder, settings, peer, answering)
-        await run_until_signal(NodeProcess(peer, answering, show, trains=trains, prompts=prompts))
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, answering)
+        stack.callback(seals.replays.close)
+        await run_until_signal(NodeProcess(peer, answering, show, trains=trains, prompts=prompts, seals=seals))
 
 
 async def _open_training(
