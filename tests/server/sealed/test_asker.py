@@ -260,7 +260,7 @@ async def test_the_relay_wants_a_key_and_bounds_what_it_takes(tmp_path: Path) ->
             good | {"deadline_s": 1e9},
         ):
             assert (await post("/v1/sealed", bad))[0] == 422
-        assert (await post("/v1/sealed", b"x" * (5 << 20)))[0] == 413
+        assert (await post("/v1/sealed", b"x" * ((4 << 20) + 9)))[0] == 413
 
 
 async def test_a_straggler_costs_its_own_reply(tmp_path: Path) -> None:
