@@ -88,6 +88,17 @@ class RosterSettings(_Strict):
     )
 
 
+class RoutingSettings(_Strict):
+    """The topic profile that `route = "top:m"` is decided by: noised counts over 64 public topics."""
+
+    publish: bool = Field(default=True, description="whether this node publishes one")
+    noise_sd: float = Field(4.0, gt=0, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
+    every_h: float = Field(24.0, ge=1, le=8760, description="hours of an epoch; one publication in each")
+    dp_rho: float = Field(
+        0.0, ge=0, description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out"
+    )
+
+
 class CollectionSettings(_Strict):
     """A folder of documents with its own index. Its modes narrow those of the policy."""
 
@@ -121,6 +132,7 @@ class NodeSettings(_FromToml):
     models: ModelSettings = ModelSettings()
     policy: PolicySettings = PolicySettings()
     roster: RosterSettings | None = None
+    routing: RoutingSettings = RoutingSettings()
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")

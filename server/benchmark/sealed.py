@@ -45,7 +45,9 @@ def measure_sealed(question_chars: int, runs: int) -> SealedReport:
         deadline_s=30.0,
     )
     recipient, signer = node.public_key().public_bytes_raw(), asker.public_key().public_bytes_raw()
-    key_s, seal_s, open_s = [], [], []
+    key_s: list[float] = []
+    seal_s: list[float] = []
+    open_s: list[float] = []
     envelope = b""
     for _ in range(runs):
         info = info_of("ask", "node", os.urandom(REQUEST_ID_BYTES))

@@ -21,6 +21,7 @@ def ask(
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
+    route: Annotated[str, typer.Option(help="all, or top:M: the M nodes whose topics fit best.")] = "all",
     roster: Annotated[
         Path | None, typer.Option(envvar="FRAG_ROSTER", help="With --sealed: the signed list of nodes.")
     ] = None,
@@ -46,8 +47,11 @@ def ask(
     from server.node.state import tls_context
 
     if sealed:
+        from frag.errors import BadRequestError
         from server.sealed.command import SealedOptions, ask_sealed_from_command
 
+        if route != "all":
+            raise BadRequestError("Routing is the coordinator's, which cannot read a sealed question.", "Use --node.")
         options = SealedOptions(
             url=url, api_key=key, tls=tls_context(url, tls_ca), nodes=node, top_k=top_k, deadline_s=deadline or 30.0,
             min_nodes=min_nodes, mode=mode, aggregation=aggregation or "best", retrieve_only=retrieve_only,
@@ -69,6 +73,7 @@ def ask(
         "answer_mode": mode,
         "aggregation": aggregation,
         "retrieve_only": retrieve_only,
+        "route": route,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

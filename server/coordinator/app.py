@@ -20,6 +20,7 @@ from server.coordinator.links import Registry
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import QueryService
 from server.coordinator.routes import routes
+from server.coordinator.routing import Router
 from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
@@ -83,6 +84,7 @@ async def _resources(
                 default_aggregation=settings.default_aggregation,
                 default_deadline_s=settings.default_deadline_s,
                 default_retrieval=RetrievalMode.DENSE,
+                router=Router(settings.models),
             ),
             jobs=jobs,
             versions=versions,

@@ -13,6 +13,7 @@ from frag.protocols import Aggregator
 from frag.types import AnswerMode, NodeAnswer, RetrievalMode
 from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
+from server.coordinator.routing import Router
 from server.wire.messages import MAX_QUESTION_CHARS
 
 Method = Literal["best", "vote", "medoid", "synthesize"]
@@ -32,6 +33,12 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     aggregation: Method | None = None
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
+    route: Annotated[str, msgspec.Meta(pattern=r"^(all|top:[1-9][0-9]{0,3})$")] = "all"
+
+    @property
+    def num_routed(self) -> int | None:
+        """At most so many nodes are asked; None: all."""
+        return None if self.route == "all" else int(self.route.removeprefix("top:"))
 
     def __repr__(self) -> str:
         return f"QueryRequest({len(self.question)} chars)"
@@ -77,6 +84,7 @@ class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     answered: list[AnsweredView]
     failed: list[FailedView]
     withheld: list[WithheldView]
+    not_asked: list[str] = []
     timings: dict[str, float]
 
     def __repr__(self) -> str:
@@ -92,6 +100,7 @@ class QueryService:
     default_aggregation: str
     default_deadline_s: float
     default_retrieval: RetrievalMode
+    router: Router
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -103,7 +112,8 @@ class QueryService:
         """
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
-        links, absent = self._route(request)
+        candidates, absent = self._route(request)
+        links = await self._choose(request, candidates)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
         question = self._question(request)
         gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
@@ -111,6 +121,10 @@ class QueryService:
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
         response = await self._merge(request, query_id, gathered)
+        asked = {link.node_id for link in links}
+        response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
+        if response.answer is not None:
+            self.router.learn(asked, {view.node for view in response.answered if view.contributed})
         ended = time.perf_counter()
         response.timings.update(
             total_ms=_ms(ended - started),
@@ -136,6 +150,11 @@ class QueryService:
         live = {link.node_id for link in links}
         return links, [node_id for node_id in wanted if node_id not in live]
 
+    async def _choose(self, request: QueryRequest, links: list[NodeLink]) -> list[NodeLink]:
+        if request.num_routed is None:
+            return links
+        return await self.router.choose(request.question, links, request.num_routed)
+
     def _question(self, request: QueryRequest) -> Question:
         return Question(
             text=request.question,
@@ -159,6 +178,7 @@ class QueryService:
             answered=answered_views(released, merged.contributors if merged else ()),
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
+            not_asked=[],
             timings={},
         )
 

@@ -94,6 +94,19 @@ class NodeAnswering:
         """Unit vectors [texts, dimension]. Blocking."""
         return self._embedder.embed(texts)
 
+    @property
+    def embedder(self) -> Embedder:
+        """What questions and passages are compared by."""
+        return self._embedder
+
+    def units(self) -> Mapping[str, Mapping[str, FloatArray]]:
+        """Mean unit vector of each source document, by collection. Blocking."""
+        return {name: store.document_vectors() for name, store in self._stores.items()}
+
+    def claims_dp(self) -> frozenset[str]:
+        """Collections that are answered in mode `dp` alone."""
+        return self._policy.claiming_dp()
+
     def snapshot(self) -> str:
         """Names the state of every index, such as `documents@12`."""
         return " ".join(f"{name}@{store.revision()}" for name, store in sorted(self._stores.items()))

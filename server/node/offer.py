@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from frag.routing import Profile
 from frag.sealing import KeyCard
 from server.wire.messages import SealedAsk
 
@@ -16,6 +17,14 @@ class Seals(Protocol):
     async def answer(self, request: SealedAsk) -> bytes: ...
 
 
+class Profiles(Protocol):
+    """What publishes the topic profile. Both may read the disk."""
+
+    def current(self) -> Profile | None: ...
+
+    def publish_if_due(self) -> None: ...
+
+
 class HasDatasets(Protocol):
     def dataset_names(self) -> tuple[str, ...]: ...
 
@@ -26,11 +35,13 @@ class Offer:
 
     datasets: tuple[str, ...] = ()
     sealing_key: KeyCard | None = None
+    profile: Profile | None = None
 
     @classmethod
-    def of(cls, trains: HasDatasets | None, seals: Seals | None) -> "Offer":
+    def of(cls, trains: HasDatasets | None, seals: Seals | None, profiles: Profiles | None) -> "Offer":
         """Looks at the node's parts. Blocking."""
         return cls(
             datasets=trains.dataset_names() if trains else (),
             sealing_key=seals.card() if seals else None,
+            profile=profiles.current() if profiles else None,
         )

@@ -26,6 +26,10 @@ class NodePolicy:
             return self._settings.answer_modes
         return tuple(mode for mode in collection.answer_modes if mode in self._settings.answer_modes)
 
+    def claiming_dp(self) -> frozenset[str]:
+        """Collections with mode `dp` and no weaker one beside it: only they carry its claim."""
+        return frozenset(c.name for c in self._collections if set(self._modes_of(c)) == {AnswerMode.DP})
+
     def admit(self, mode: AnswerMode) -> tuple[list[str], str]:
         """Names of the collections that may be searched, or none and the reason to withhold."""
         names = [c.name for c in self._collections if mode in self._modes_of(c)]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
-from server.node.offer import Offer, Seals
+from server.node.offer import Offer, Profiles, Seals
 from server.wire import identity
 from server.wire.answers import reply_message
 from server.wire.codec import decode_to_node, encode
@@ -124,12 +124,14 @@ class NodeProcess:
         trains: Trains | None = None,
         prompts: TakesPrompts | None = None,
         seals: Seals | None = None,
+        profiles: Profiles | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
         self._trains = trains
         self._prompts = prompts
         self._seals = seals
+        self._profiles = profiles
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -177,7 +179,7 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals)
+        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
         await socket.send_bytes(encode(await self._ready()))
 
     async def _ready(self) -> Ready:
@@ -189,14 +191,18 @@ class NodeProcess:
             num_documents=num_documents,
             datasets=self._offered.datasets,
             sealing_key=self._offered.sealing_key,
+            profile=self._offered.profile,
             prompt_version=self._prompts.version if self._prompts else "",
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Tells the coordinator of what changes while the node runs: data sets, and the sealing key."""
+        """Tells the coordinator of what changes while the node runs."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if (offered := await asyncio.to_thread(Offer.of, self._trains, self._seals)) != self._offered:
+            if self._profiles:
+                await asyncio.to_thread(self._profiles.publish_if_due)
+            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
+            if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):
                     await socket.send_bytes(encode(await self._ready()))

@@ -178,6 +178,7 @@ async def _merge(
         answered=answered_views(released, merged.contributors if merged else ()),
         failed=[FailedView(node, code) for node, code in sorted(failed.items())],
         withheld=[WithheldView(r.node_id, r.withheld) for r in replies if r.withheld],
+        not_asked=[],
         timings={},
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from frag.routing import Profile
 from frag.sealing import KeyCard
 from frag.types import AnswerMode, RetrievalMode
 
@@ -76,6 +77,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     datasets: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] = ()
     prompt_version: Version = ""
     sealing_key: KeyCard | None = None
+    profile: Profile | None = None
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):
