@@ -1,67 +1,81 @@
 """Routing hijack: a node with a forged profile wants to be asked what it has no answer to.
 
-Before: nodes are scored by their counts as they claim them. After: as `frag.routing` bounds them, with the evil node at
-the highest weight that lying answers could earn it and the honest ones at that of newcomers.
+Before: nodes are scored by their counts as they claim them. After: as the product chooses (`frag.routing.Chooser`),
+with the evil node's past answers all taken for good, and the honest nodes' unknown.
 """
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from frag.anchors import NUM_ANCHORS
-from frag.routing import best, scores, topic_shares
+from frag.routing import NUM_ANCHORS, Chooser, topic_shares
 
 EVIL = "evil"
 MAX_CLAIM = 1_000_000_000
-MAX_WEIGHT = 1.5
-"""The highest weight of `server.coordinator.routing`."""
+_NUM_POPULAR = 10
+_TRUSTED_ANSWERS = 100_000
 
 _Affinity = npt.NDArray[np.float64]
+_Choose = Callable[[_Affinity], Sequence[str]]
 Figures = dict[str, float]
 
 
 def routing_hijack(
-    profiles: Mapping[str, Sequence[int]], affinity: _Affinity, right: Sequence[str], number: int
+    profiles: Mapping[str, Sequence[int]], affinity: _Affinity, right: Sequence[str], number: int, seed: int = 0
 ) -> dict[str, dict[str, Figures]]:
     """What one evil node attracts, by attack, before and after the defence.
 
     Args:
         profiles: Counts of the honest nodes, [64] each.
-        affinity: [questions, 64], from `frag.routing.affinities`.
+        affinity: [questions, 64], from `frag.routing.affinities`, in the order of asking.
         right: The node that holds the answer, one a question.
         number: m of `top:m`.
+        seed: Of the exploration.
 
     Returns:
         attack → "before" | "after" → `attracted` (share of all questions with the evil node among the m), `on_topic`
-        (the same among the questions about the topic that "one_topic" claims) and `recall` (share of questions with
-        the right node among the m). A node that is no better than chance attracts m / (nodes + 1).
+        (the same among the questions about the topic that is asked most) and `recall` (share of questions with the
+        right node among the m). A node that is no better than chance attracts m / (nodes + 1), which is `even`.
     """
-    topic = int(affinity.sum(axis=0).argmax())
+    popularity = affinity.sum(axis=0)
+    popular = np.argsort(-popularity)
     claims = {
-        "everything": [MAX_CLAIM] * NUM_ANCHORS,
-        "one_topic": [MAX_CLAIM if number == topic else 0 for number in range(NUM_ANCHORS)],
-        "copies_all": np.maximum(np.sum(list(profiles.values()), axis=0), 0).astype(int).tolist(),
+        "everything": np.full(NUM_ANCHORS, MAX_CLAIM),
+        "one_topic": _claim(popularity, popular[:1]),
+        "popular_topics": _claim(popularity, popular[:_NUM_POPULAR]),
+        "copies_all": np.maximum(np.sum(list(profiles.values()), axis=0), 0).astype(np.int64),
     }
-    about = affinity.argmax(axis=1) == topic
+    about = affinity.argmax(axis=1) == popular[0]
     found = {}
     for attack, claim in claims.items():
-        all_profiles = {**profiles, EVIL: claim}
+        forged = {**profiles, EVIL: claim.tolist()}
         found[attack] = {
-            "before": _figures(_by_claims(all_profiles, affinity, number), about, right),
-            "after": _figures(_by_product(all_profiles, affinity, number), about, right),
+            "before": _figures([_by_claims(forged, number)(row) for row in affinity], about, right),
+            "after": _figures(list(map(_by_product(forged, number, seed), affinity)), about, right),
+            "even": {"attracted": round(number / len(forged), 4)},
         }
     return found
 
 
-def _by_claims(profiles: Mapping[str, Sequence[int]], affinity: _Affinity, number: int) -> list[list[str]]:
+def _claim(popularity: npt.NDArray[np.float64], topics: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The topics named, in the proportions in which they are asked."""
+    claim = np.zeros(NUM_ANCHORS, dtype=np.int64)
+    claim[topics] = (MAX_CLAIM * popularity[topics] / popularity[topics].max()).astype(np.int64)
+    return claim
+
+
+def _by_claims(profiles: Mapping[str, Sequence[int]], number: int) -> _Choose:
     sizes = {node: np.maximum(np.asarray(counts, dtype=np.float64), 0) for node, counts in profiles.items()}
-    return [best(scores(row, sizes, {}), number) for row in affinity]
+    return lambda row: sorted(sizes, key=lambda node: (-float(row @ sizes[node]), node))[:number]
 
 
-def _by_product(profiles: Mapping[str, Sequence[int]], affinity: _Affinity, number: int) -> list[list[str]]:
+def _by_product(profiles: Mapping[str, Sequence[int]], number: int, seed: int) -> _Choose:
+    chooser = Chooser(random.Random(seed))  # noqa: S311 - a reproducible figure, no secret
+    chooser.learn([EVIL] * _TRUSTED_ANSWERS, [EVIL] * _TRUSTED_ANSWERS)
     shares = topic_shares(profiles)
-    return [best(scores(row, shares, {EVIL: MAX_WEIGHT}), number) for row in affinity]
+    return lambda row: chooser.choose(row, shares, number)
 
 
 def _figures(chosen: Sequence[Sequence[str]], about: npt.NDArray[np.bool_], right: Sequence[str]) -> Figures:

@@ -1,8 +1,10 @@
-"""`frag eval routing`: how often the silo that holds the answer is among the m that are asked, by noise of the profiles.
+"""`frag eval routing`: how often the silo with the answer is among the m that are asked, by noise of the profiles.
 
-A simulation over real embeddings with the product's own counting, noise and scoring; learned weights are left out.
+A simulation over real embeddings with the product's own counting, noise and choice, exploration included; nothing is
+learned from answers, since none are written. Questions come in a shuffled order.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +15,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frag.anchors import ANCHOR_TEXTS
 from frag.privacy.discrete_gaussian import discrete_gaussian
 from frag.protocols import Embedder, FloatArray
-from frag.routing import affinities, best, noised, rho_of_publication, scores, topic_counts, topic_shares
+from frag.routing import (
+    ANCHOR_TEXTS,
+    Chooser,
+    affinities,
+    noised,
+    rho_of_publication,
+    topic_counts,
+    topic_shares,
+)
 from frag.types import Document
 from retrievers.store import DocumentStore
 from server.audit.routing import routing_hijack
 from server.evaluation.datasets import Dataset, split_into_silos
 from server.evaluation.run import Tick
+
+_MAX_NUMBER = 4
+"""Beyond it routing saves little in the federations that are usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +53,10 @@ def evaluate_routing(plan: RoutingPlan, embedder: Embedder, tick: Tick) -> dict[
     anchors = embedder.embed(ANCHOR_TEXTS)
     counts = {name: topic_counts(_units(documents, embedder, name, tick), anchors) for name, documents in silos.items()}
     holder = {document.document_id: name for name, documents in silos.items() for document in documents}
-    right = [holder[question.document_id] for question in plan.dataset.questions]
-    vectors = embedder.embed([question.text for question in plan.dataset.questions])
+    questions = list(plan.dataset.questions)
+    random.Random(plan.seed).shuffle(questions)  # noqa: S311 - a reproducible order, no secret
+    right = [holder[question.document_id] for question in questions]
+    vectors = embedder.embed([question.text for question in questions])
     affinity = np.stack([affinities(vector, anchors) for vector in vectors])
     rows = []
     for sd in plan.noise_sds:
@@ -52,8 +66,8 @@ def evaluate_routing(plan: RoutingPlan, embedder: Embedder, tick: Tick) -> dict[
             {
                 "noise_sd": sd,
                 "rho": round(rho_of_publication(sd), 6) if sd else None,
-                "recall": _mean([_recalls(profiles, affinity, right) for profiles in drawn]),
-                "hijack_top_2": routing_hijack(drawn[0], affinity, right, 2),
+                "recall": _mean([_recalls(profiles, affinity, right, plan.seed) for profiles in drawn]),
+                "hijack_top_2": routing_hijack(drawn[0], affinity, right, 2, plan.seed),
             }
         )
     return {
@@ -61,7 +75,7 @@ def evaluate_routing(plan: RoutingPlan, embedder: Embedder, tick: Tick) -> dict[
         "silos": {name: len(documents) for name, documents in silos.items()},
         "questions": len(right),
         "draws": plan.draws,
-        "chance": {str(m): round(m / plan.num_silos, 4) for m in range(1, plan.num_silos + 1)},
+        "chance": {str(m): round(m / plan.num_silos, 4) for m in range(1, min(_MAX_NUMBER, plan.num_silos) + 1)},
         "noise": rows,
     }
 
@@ -82,14 +96,16 @@ def _published(counts: Mapping[str, npt.NDArray[np.int64]], sd: float) -> dict[s
 
 
 def _recalls(
-    profiles: Mapping[str, Sequence[int]], affinity: npt.NDArray[np.float64], right: Sequence[str]
+    profiles: Mapping[str, Sequence[int]], affinity: npt.NDArray[np.float64], right: Sequence[str], seed: int
 ) -> dict[str, float]:
-    """Share of questions with the right node among the first m, by m."""
+    """Share of questions with the right node among the m that are asked, by m; questions come in their order."""
     shares = topic_shares(profiles)
-    ranks = []
-    for row, node in zip(affinity, right, strict=True):
-        ranks.append(best(scores(row, shares, {}), len(shares)).index(node) + 1)
-    return {str(m): float(np.mean(np.array(ranks) <= m)) for m in range(1, len(shares) + 1)}
+    found = {}
+    for number in range(1, min(_MAX_NUMBER, len(shares)) + 1):
+        chooser = Chooser(random.Random(seed))  # noqa: S311 - a reproducible figure, no secret
+        pairs = zip(affinity, right, strict=True)
+        found[str(number)] = float(np.mean([node in chooser.choose(row, shares, number) for row, node in pairs]))
+    return found
 
 
 def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -102,7 +118,7 @@ def print_routing(report: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
-    numbers = [m for m in report["chance"] if int(m) <= 4]
+    numbers = list(report["chance"])
     title = f"{report['dataset']}, {len(report['silos'])} silos, {report['questions']} questions: right silo asked"
     table = Table("noise σ", "ρ", *(f"top:{m}" for m in numbers), box=None, header_style="bold", title=title)
     table.add_row("chance", "", *(f"{report['chance'][m]:.2f}" for m in numbers))

@@ -16,13 +16,12 @@ import msgspec
 import numpy as np
 import structlog
 
-from frag.anchors import ANCHOR_TEXTS, ANCHORS_ID
 from frag.durable import write_private
 from frag.errors import FragError, LedgerError
 from frag.privacy.discrete_gaussian import discrete_gaussian
 from frag.privacy.ledger import Ledger
 from frag.protocols import Embedder, FloatArray
-from frag.routing import Profile, noised, rho_of_publication, topic_counts
+from frag.routing import ANCHOR_TEXTS, ANCHORS_ID, Profile, noised, rho_of_publication, topic_counts
 from frag.settings import RoutingSettings
 
 _log = structlog.get_logger()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from frag.routing import Profile
+from frag.routing.profiles import Profile
 from frag.sealing import KeyCard
 from frag.types import AnswerMode, RetrievalMode
 

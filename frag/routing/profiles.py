@@ -1,10 +1,8 @@
-"""Which nodes a question is sent to: profiles of noised topic counts, and the score of a node for a question.
+"""Profiles of noised topic counts, and what a question is about.
 
-A profile is a claim of a peer. It is bounded here, so that a node which claims everything attracts little more than one
-of twice the usual size; it can still lie about what its documents are about.
+A profile is a claim of a peer. Its size is bounded here; `chooser` bounds what it attracts.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
@@ -12,11 +10,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from frag.anchors import NUM_ANCHORS
 from frag.protocols import FloatArray
+from frag.routing.anchors import NUM_ANCHORS
 
 _Count = Annotated[int, msgspec.Meta(ge=-1_000_000_000, le=1_000_000_000)]
-_Shares = npt.NDArray[np.float64]
+Shares = npt.NDArray[np.float64]
 
 TEMPERATURE = 0.05
 """Of the softmax over a question's cosines with the anchors; chosen on XQuAD and MedQuAD without noise."""
@@ -60,15 +58,15 @@ def rho_of_publication(noise_sd: float) -> float:
     return 1 / (2 * noise_sd**2)
 
 
-def affinities(question: FloatArray, anchors: FloatArray, temperature: float = TEMPERATURE) -> _Shares:
+def affinities(question: FloatArray, anchors: FloatArray, temperature: float = TEMPERATURE) -> Shares:
     """How much a question [dimension] is about each anchor: [64], summing to 1."""
     logits = (anchors @ question).astype(np.float64) / temperature
     weights = np.exp(logits - logits.max())
-    shares: _Shares = weights / weights.sum()
+    shares: Shares = weights / weights.sum()
     return shares
 
 
-def topic_shares(profiles: Mapping[str, Sequence[int] | None]) -> dict[str, _Shares]:
+def topic_shares(profiles: Mapping[str, Sequence[int] | None]) -> dict[str, Shares]:
     """The share of each topic that each node is taken to hold, [64] in [0, 1].
 
     Counts below 0 are 0; a profile larger than twice the median is scaled down to that. A node without a profile gets
@@ -82,23 +80,8 @@ def topic_shares(profiles: Mapping[str, Sequence[int] | None]) -> dict[str, _Sha
     return {node: known.get(node, usual) for node in profiles}
 
 
-def _bounded(sizes: Mapping[str, _Shares]) -> dict[str, _Shares]:
+def _bounded(sizes: Mapping[str, Shares]) -> dict[str, Shares]:
     if not sizes:
         return {}
     limit = MAX_OF_MEDIAN * float(np.median([counts.sum() for counts in sizes.values()]))
     return {node: counts * min(1.0, limit / max(counts.sum(), 1e-12)) for node, counts in sizes.items()}
-
-
-def scores(affinity: _Shares, shares: Mapping[str, _Shares], weights: Mapping[str, float]) -> dict[str, float]:
-    """Score of each node for a question: expected share of its topics, times what past answers say of the node."""
-    return {node: float(affinity @ share) * weights.get(node, 1.0) for node, share in shares.items()}
-
-
-def best(node_scores: Mapping[str, float], number: int) -> list[str]:
-    """The `number` nodes with the highest scores; ties by name, and what is not a number comes last."""
-    ranked = sorted(node_scores, key=lambda node: (-_finite(node_scores[node]), node))
-    return ranked[:number]
-
-
-def _finite(score: float) -> float:
-    return score if math.isfinite(score) else -math.inf
