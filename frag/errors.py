@@ -19,6 +19,7 @@ FragError
 ├── UnreachableError         no_connection         502   6    the other side cannot be reached
 ├── UpdateError              bad_update            422   7    a node's training update does not fit
 ├── LedgerError              ledger_refused        503   7    a privacy budget is used up or cannot be charged
+├── SealingError             bad_envelope          400   7    a sealed question or answer is refused; the code says why
 └── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
 """
 
@@ -128,3 +129,13 @@ class SecureSumError(FragError):
 
 class RosterError(FragError):
     code, http_status, exit_code = "bad_roster", 409, 5
+
+
+class SealingError(FragError):
+    """`code` is told to the relay, which must learn no more than it."""
+
+    code, http_status, exit_code = "bad_envelope", 400, 7
+
+    def __init__(self, what: str, mend: str = "", *, code: str = "bad_envelope", **details: object) -> None:
+        super().__init__(what, mend, **details)
+        self.code = code

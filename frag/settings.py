@@ -92,6 +92,9 @@ class PolicySettings(_Strict):
         ("plain", "robust", "secagg"), min_length=1, description="ways in which updates may be put together"
     )
     dp: DpSettings = DpSettings()
+    askers: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        (), description="public keys (`frag asker`) whose sealed questions are answered; empty: everyone's"
+    )
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 
@@ -101,6 +104,17 @@ class RosterSettings(_Strict):
     file: Path = Field(description="roster.json; relative to the settings file")
     operators: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
         min_length=1, description="public keys of all who must have signed it, got by another way"
+    )
+
+
+class RoutingSettings(_Strict):
+    """The topic profile that `route = "top:m"` is decided by: noised counts over 64 public topics."""
+
+    publish: bool = Field(default=True, description="whether this node publishes one")
+    noise_sd: float = Field(4.0, gt=0, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
+    every_h: float = Field(24.0, ge=1, le=8760, description="hours of an epoch; one publication in each")
+    dp_rho: float = Field(
+        0.0, ge=0, description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out"
     )
 
 
@@ -158,6 +172,7 @@ class NodeSettings(_FromToml):
     models: ModelSettings = ModelSettings()
     policy: PolicySettings = PolicySettings()
     roster: RosterSettings | None = None
+    routing: RoutingSettings = RoutingSettings()
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")

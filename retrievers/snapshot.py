@@ -5,11 +5,13 @@ anything was published since, by whatever process: it costs one row, and unlike 
 stir when an ingest only stages embeddings.
 """
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 
@@ -118,6 +120,18 @@ def _read_vectors(connection: sqlite3.Connection, after_chunk_id: int, dimension
         ids.extend(row[0] for row in rows)
         blocks.append(_decode([row[1] for row in rows], dimension))
     return ids, np.concatenate(blocks) if blocks else np.zeros((0, dimension), dtype=np.float32)
+
+
+def read_document_vectors(connection: sqlite3.Connection, dimension: int) -> dict[str, FloatArray]:
+    """The mean of each document's chunk vectors, scaled to norm 1; documents without chunks are left out."""
+    rows = connection.execute(
+        "SELECT document_id, vector FROM chunks JOIN embeddings USING (embedding_id) ORDER BY document_id"
+    )
+    means = {}
+    for document_id, group in itertools.groupby(rows, key=itemgetter(0)):
+        mean = _decode([vector for _, vector in group], dimension).mean(axis=0)
+        means[document_id] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return means
 
 
 def _decode(blobs: list[bytes], dimension: int) -> FloatArray:

@@ -24,7 +24,7 @@ from retrievers.database import DATABASE_NAME, connect, index_errors, other_embe
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
 from retrievers.ranking import matches, rank
-from retrievers.snapshot import LiveIndex, Snapshot
+from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
 Source = str | Path | Document
 
@@ -199,6 +199,11 @@ class DocumentStore:
         """
         with self._searching() as (connection, snapshot):
             return matches(connection, snapshot, vector, floor)
+
+    def document_vectors(self) -> dict[str, FloatArray]:
+        """By document, the mean of its chunks' vectors, [dimension] of norm 1."""
+        with self._searching() as (connection, _):
+            return read_document_vectors(connection, self._embedder.dimension)
 
     def list_documents(self) -> list[DocumentInfo]:
         """All documents by ascending id."""

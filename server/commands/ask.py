@@ -22,12 +22,48 @@ def ask(
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
+    route: Annotated[str, typer.Option(help="all, or top:M: the M nodes whose topics fit best.")] = "all",
+    roster: Annotated[
+        Path | None, typer.Option(envvar="FRAG_ROSTER", help="With --sealed: the signed list of nodes.")
+    ] = None,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(envvar="FRAG_OPERATORS", help="With --sealed: key of who must have signed it; may be repeated."),
+    ] = None,
+    asker_key: Annotated[
+        Path | None, typer.Option(envvar="FRAG_ASKER_KEY", help="With --sealed: your own key; see `frag asker`.")
+    ] = None,
     *,
+    sealed: Annotated[bool, typer.Option("--sealed", help="Let the coordinator read neither question nor answer.")] = (
+        False
+    ),
+    trust_coordinator: Annotated[
+        bool, typer.Option("--trust-coordinator", help="With --sealed: believe it about the nodes' keys.")
+    ] = False,
+    retrieve_only: Annotated[bool, typer.Option("--retrieve-only", help="Look up sources, write no answer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
 ) -> None:
     """Ask the federation."""
     from server.asking import print_answer, query
     from server.node.state import tls_context
+
+    if sealed:
+        from frag.errors import BadRequestError
+        from server.sealed.command import SealedOptions, ask_sealed_from_command
+
+        if route != "all":
+            raise BadRequestError("Routing is the coordinator's, which cannot read a sealed question.", "Use --node.")
+        options = SealedOptions(
+            url=url, api_key=key, tls=tls_context(url, tls_ca), nodes=node, top_k=top_k, deadline_s=deadline or 30.0,
+            min_nodes=min_nodes, mode=mode, aggregation=aggregation or "best", retrieve_only=retrieve_only,
+            roster=roster, operators=operator or [], asker_key=asker_key, trust_coordinator=trust_coordinator,
+        )  # fmt: skip
+        shown = ask_sealed_from_command(question, options)
+        if as_json:
+            typer.echo(json.dumps(shown))
+        else:
+            print_answer(shown)
+        return
 
     body = {
         "question": question,
@@ -38,6 +74,8 @@ def ask(
         "answer_mode": mode,
         "aggregation": aggregation,
         "min_support": min_support,
+        "retrieve_only": retrieve_only,
+        "route": route,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

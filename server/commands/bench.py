@@ -116,6 +116,28 @@ def secagg(
 
 
 @app.command()
+def sealed(
+    question_chars: Annotated[int, typer.Option(min=1, max=8000, help="Length of the question.")] = 80,
+    runs: Annotated[int, typer.Option(min=1, help="Envelopes sealed and opened.")] = 1000,
+    *,
+    json: Json = False,
+) -> None:
+    """What `frag ask --sealed` adds for each node."""
+    import msgspec
+
+    from server.benchmark.sealed import measure_sealed
+
+    report = measure_sealed(question_chars, runs)
+    if json:
+        typer.echo(msgspec.json.encode(report))
+        return
+    typer.echo(
+        f"seal {report.seal_us:.0f} µs, open and check {report.open_us:.0f} µs, reply key {report.key_us:.0f} µs"
+    )
+    typer.echo(f"{report.envelope_bytes} bytes for a message of {report.open_message_bytes}")
+
+
+@app.command()
 def rounds(
     nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
     virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,

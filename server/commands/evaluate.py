@@ -256,6 +256,38 @@ def privacy(
         typer.echo(f"wrote {file} and {file.with_suffix('.png')}")
 
 
+@app.command()
+def routing(
+    dataset: Annotated[Path, typer.Option(help="SQuAD-format JSON, or JSONL with id, source, question, answer.")],
+    silos: Annotated[int, typer.Option(min=2, help="Nodes that the natural silos are merged into.")] = 6,
+    limit_questions: Annotated[int, typer.Option(min=0, help="Sample of questions; 0: all.")] = 0,
+    noise_sd: Annotated[str, typer.Option(help="σ of the profiles, comma-separated; 0: none.")] = "0,1,2,4,8",
+    draws: Annotated[int, typer.Option(min=1, help="Publications that noisy figures are means over.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of sample and split.")] = 0,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """How often `top:m` asks the silo that holds the answer, and what a forged profile attracts. A simulation."""
+    from frag.settings import ModelSettings
+    from server.evaluation.datasets import load_dataset, sample_questions
+    from server.evaluation.routing import RoutingPlan, evaluate_routing, print_routing
+    from server.node.assembly import load_embedder
+
+    plan = RoutingPlan(
+        dataset=sample_questions(load_dataset(dataset), limit_questions, seed),
+        num_silos=silos,
+        noise_sds=[float(value) for value in noise_sd.split(",")],
+        draws=draws,
+        seed=seed,
+    )
+    with _bar(quiet=as_json) as tick:
+        report = evaluate_routing(plan, load_embedder(ModelSettings()), tick)
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        print_routing(report)
+
+
 @contextmanager
 def _bar(*, quiet: bool) -> "Iterator[Tick]":
     """One bar on standard error that follows what is under way."""

@@ -22,6 +22,7 @@ from server.coordinator.links import Registry
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import QueryService
 from server.coordinator.routes import routes
+from server.coordinator.routing import Router
 from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
@@ -33,6 +34,7 @@ from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.node.inference import InferenceWorker
 from server.problems import problems
+from server.sealed.relay import sealed_routes
 
 
 def make_app(folder: CoordinatorFolder) -> web.Application:
@@ -41,6 +43,7 @@ def make_app(folder: CoordinatorFolder) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes(training_routes)
+    app.add_routes(sealed_routes)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app
@@ -89,6 +92,7 @@ async def _resources(
                     LazyEmbedder(settings.models, "Consensus", "ask in mode scrub"), database.operators
                 ),
                 answer_modes=settings.answer_modes,
+                router=Router(settings.models),
             ),
             jobs=jobs,
             versions=versions,

@@ -13,7 +13,8 @@ from typing import Protocol
 from aiohttp import WSMsgType, web
 
 from frag.errors import FragError, ProtocolError
-from frag.types import AnswerMode, Citation, NodeAnswer, RetrievalMode
+from frag.types import AnswerMode, NodeAnswer, RetrievalMode
+from server.wire.answers import node_answer
 from server.wire.codec import decode_to_coordinator, encode
 from server.wire.messages import (
     Ask,
@@ -25,6 +26,8 @@ from server.wire.messages import (
     Promoted,
     Ready,
     Reply,
+    SealedAsk,
+    SealedReply,
     Summed,
     SumStage,
     Train,
@@ -94,7 +97,14 @@ class WebSocketLink:
         reply = await self._request(lambda request_id: ask_message(request_id, question))
         if not isinstance(reply, Reply) or reply.mode != question.answer_mode:
             raise NodeFailedError("bad_reply")
-        return _node_answer(self._node_id, reply)
+        return node_answer(self._node_id, reply)
+
+    async def relay_sealed(self, make: Callable[[int], SealedAsk]) -> bytes:
+        """One sealed question; returns the sealed reply, which nobody here can open. Raises NodeFailedError."""
+        reply = await self._request(make)
+        if not isinstance(reply, SealedReply):
+            raise NodeFailedError("bad_reply")
+        return reply.envelope
 
     async def train(self, make: Callable[[int], Train], on_progress: Callable[[Progress], None]) -> Trained:
         """One round of a job; `make` gets the request id. Raises NodeFailedError."""
@@ -162,7 +172,7 @@ class WebSocketLink:
             if on_progress := self._progress.get(message.request_id):
                 on_progress(message)
             return
-        if not isinstance(message, Reply | Failed | Trained | Promoted | Summed):
+        if not isinstance(message, Reply | SealedReply | Failed | Trained | Promoted | Summed):
             raise ProtocolError(f"A connected node sent a {type(message).__name__}.")
         waiting = self._waiting.get(message.request_id)
         if waiting is None or waiting.done():
@@ -203,23 +213,6 @@ def ask_message(request_id: int, question: Question) -> Ask:
         retrieval=question.retrieval,
         retrieve_only=question.retrieve_only,
         deadline_s=question.deadline_s,
-    )
-
-
-def _node_answer(node_id: str, reply: Reply) -> NodeAnswer:
-    return NodeAnswer(
-        node_id=node_id,
-        mode=reply.mode,
-        text="" if reply.withheld else reply.text,
-        withheld=reply.withheld,
-        score=reply.score,
-        token_logprob=reply.token_logprob,
-        prompt_version=reply.prompt_version,
-        redactions=reply.redactions,
-        citations=tuple(Citation(document_alias=c.document_alias, score=c.score) for c in reply.citations),
-        timings_ms=reply.timings_ms,
-        epsilon=reply.epsilon,
-        delta=reply.delta,
     )
 
 

@@ -16,6 +16,7 @@ from frag.types import Aggregate, AnswerMode, NodeAnswer, RetrievalMode
 from server.coordinator.consenting import Consenting, note_of
 from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
+from server.coordinator.routing import Router
 from server.wire.messages import MAX_QUESTION_CHARS
 
 Method = Literal["best", "vote", "medoid", "synthesize"]
@@ -36,6 +37,12 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_support: Annotated[int, msgspec.Meta(ge=2, le=10_000)] = 2
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
+    route: Annotated[str, msgspec.Meta(pattern=r"^(all|top:[1-9][0-9]{0,3})$")] = "all"
+
+    @property
+    def num_routed(self) -> int | None:
+        """At most so many nodes are asked; None: all."""
+        return None if self.route == "all" else int(self.route.removeprefix("top:"))
 
     def __repr__(self) -> str:
         return f"QueryRequest({len(self.question)} chars)"
@@ -92,6 +99,7 @@ class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     answered: list[AnsweredView]
     failed: list[FailedView]
     withheld: list[WithheldView]
+    not_asked: list[str] = []
     timings: dict[str, float]
     promise: str = ""
     note: str = ""
@@ -111,6 +119,7 @@ class QueryService:
     default_retrieval: RetrievalMode
     consenting: Consenting
     answer_modes: Sequence[AnswerMode]
+    router: Router
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -125,7 +134,8 @@ class QueryService:
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
         self._check_mode(request)
-        links, absent = self._route(request)
+        candidates, absent = self._route(request)
+        links = await self._choose(request, candidates)
         if request.answer_mode is AnswerMode.CONSENSUS:
             await self.consenting.check([link.node_id for link in links], request.min_support)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
@@ -135,6 +145,10 @@ class QueryService:
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
         response = await self._merge(request, query_id, gathered)
+        asked = {link.node_id for link in links}
+        response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
+        if response.answer is not None:
+            self.router.learn(asked, {view.node for view in response.answered if view.contributed})
         ended = time.perf_counter()
         response.timings.update(
             total_ms=_ms(ended - started),
@@ -169,6 +183,11 @@ class QueryService:
         live = {link.node_id for link in links}
         return links, [node_id for node_id in wanted if node_id not in live]
 
+    async def _choose(self, request: QueryRequest, links: list[NodeLink]) -> list[NodeLink]:
+        if request.num_routed is None:
+            return links
+        return await self.router.choose(request.question, links, request.num_routed)
+
     def _question(self, request: QueryRequest) -> Question:
         return Question(
             text=request.question,
@@ -188,9 +207,10 @@ class QueryService:
             answer=merged.text or None,
             answer_mode=request.answer_mode,
             aggregation=merged.method,
-            answered=_answered(released, merged.contributors),
+            answered=answered_views(released, merged.contributors),
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
+            not_asked=[],
             timings={},
             promise=_promise(request.answer_mode, released),
             note=note,
@@ -219,7 +239,8 @@ def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
         )
 
 
-def _answered(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:
+def answered_views(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:
+    """What each node released, in order."""
     return [
         AnsweredView(
             node=reply.node_id,

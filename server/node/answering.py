@@ -18,7 +18,8 @@ from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit,
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
-from server.node.private_answering import PrivateAnswering
+from server.node.private_answering import PrivateAnswering, unit_name
+from server.node.profile import Voter, united
 from server.wire.messages import Ask
 
 _BETWEEN = "\n\x1e\n"
@@ -64,7 +65,7 @@ class NodeAnswering:
         self._workers = workers
         self._alias_key = alias_key
         self._private = private
-        self._open = {name: store for name, store in stores.items() if name not in policy.collections(AnswerMode.DP)}
+        self._open = {name: store for name, store in stores.items() if name not in policy.under_dp()}
 
     @property
     def worker(self) -> InferenceWorker | None:
@@ -100,6 +101,22 @@ class NodeAnswering:
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors [texts, dimension]. Blocking."""
         return self._embedder.embed(texts)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What questions and passages are compared by."""
+        return self._embedder
+
+    def voters(self) -> dict[str, Voter]:
+        """Who counts in the topic profile, by unit: a document, or a person of a collection under `dp`. Blocking."""
+        under_dp = self._policy.under_dp()
+        found: dict[str, list[Voter]] = {}
+        for name, store in self._stores.items():
+            collection = under_dp.get(name)
+            for document_id, vector in store.document_vectors().items():
+                unit = unit_name(collection, document_id) if collection else f"open:{name}/{document_id}"
+                found.setdefault(unit, []).append(Voter(name, vector, pays=collection is not None))
+        return {unit: united(voters) for unit, voters in found.items()}
 
     def snapshot(self) -> str:
         """Names the state of every index, such as `documents@12`."""

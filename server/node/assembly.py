@@ -82,13 +82,13 @@ async def open_answering(
             worker = await stack.enter_async_context(inference_worker(models))
         patterns = PatternRedactor(policy.entity_types)
         private = None
-        if ledger is not None and rules.collections(AnswerMode.DP):
+        if ledger is not None and rules.under_dp():
             opened = await asyncio.to_thread(Ledger.open, ledger)
             stack.callback(opened.close)
             private = PrivateAnswering(
                 node_id=node_id,
                 settings=policy.dp,
-                collections=[c for c in collections if c.name in rules.collections(AnswerMode.DP)],
+                collections=list(rules.under_dp().values()),
                 stores=stores,
                 embedder=embedder,
                 worker=worker,

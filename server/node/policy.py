@@ -24,6 +24,10 @@ class NodePolicy:
         """Names of the collections that answer in a mode."""
         return [c.name for c in self._collections if mode in c.modes_under(self._settings)]
 
+    def under_dp(self) -> dict[str, CollectionSettings]:
+        """Collections of mode `dp`, by name; the settings have made sure that none has a weaker mode beside it."""
+        return {c.name: c for c in self._collections if AnswerMode.DP in c.modes_under(self._settings)}
+
     def admit(self, mode: AnswerMode) -> tuple[list[str], str]:
         """Names of the collections that may be searched, or none and the reason to withhold."""
         names = self.collections(mode)

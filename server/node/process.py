@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
+from server.node.offer import Offer, Profiles, Seals
 from server.wire import identity
+from server.wire.answers import reply_message
 from server.wire.codec import decode_to_node, encode
 from server.wire.handshake import prove_node
 from server.wire.messages import (
@@ -29,12 +31,12 @@ from server.wire.messages import (
     Promote,
     Promoted,
     Ready,
-    Reply,
+    SealedAsk,
+    SealedReply,
     Summed,
     SumStage,
     Train,
     Trained,
-    WireCitation,
 )
 
 _log = structlog.get_logger()
@@ -45,6 +47,7 @@ _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
 
+Request = Ask | SealedAsk | Train | Promote | SumStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -108,7 +111,8 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes. Without `trains` or `prompts` such requests are refused.
+    `on_state` is told as the connection comes and goes. What `trains`, `prompts` or `seals` would do is refused
+    without them.
     """
 
     def __init__(
@@ -119,14 +123,18 @@ class NodeProcess:
         *,
         trains: Trains | None = None,
         prompts: TakesPrompts | None = None,
+        seals: Seals | None = None,
+        profiles: Profiles | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
         self._trains = trains
         self._prompts = prompts
+        self._seals = seals
+        self._profiles = profiles
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._offered: tuple[str, ...] = ()
+        self._offered = Offer()
 
     async def run(self) -> None:
         """Serves until cancelled; every failure of the connection leads to a new one, with backoff and jitter."""
@@ -171,11 +179,8 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await self._datasets()
+        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
         await socket.send_bytes(encode(await self._ready()))
-
-    async def _datasets(self) -> tuple[str, ...]:
-        return await asyncio.to_thread(self._trains.dataset_names) if self._trains else ()
 
     async def _ready(self) -> Ready:
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
@@ -184,15 +189,20 @@ class NodeProcess:
             answer_modes=modes,
             embedder_fingerprint=fingerprint,
             num_documents=num_documents,
-            datasets=self._offered,
+            datasets=self._offered.datasets,
+            sealing_key=self._offered.sealing_key,
+            profile=self._offered.profile,
             prompt_version=self._prompts.version if self._prompts else "",
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Tells the coordinator of data sets that are added or removed while the node runs."""
+        """Tells the coordinator of what changes while the node runs."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if (offered := await self._datasets()) != self._offered:
+            if self._profiles:
+                await asyncio.to_thread(self._profiles.publish_if_due)
+            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
+            if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):
                     await socket.send_bytes(encode(await self._ready()))
@@ -215,16 +225,14 @@ class NodeProcess:
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
                 task.cancel()
-        elif isinstance(message, Ask | Train | Promote | SumStage):
+        elif isinstance(message, Request):
             task = tasks.create_task(self._serve_request(message, socket))
             self._under_way[message.request_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
         else:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
-    async def _serve_request(
-        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
-    ) -> None:
+    async def _serve_request(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
         try:
@@ -233,7 +241,7 @@ class NodeProcess:
             message = Failed(request_id=request.request_id, code="deadline_exceeded")
         except FragError as error:
             # the reason of anything but a question: that could quote it
-            reason = "" if isinstance(request, Ask) else error.what
+            reason = "" if isinstance(request, Ask | SealedAsk) else error.what
             _log.warning("request_failed", kind=type(request).__name__, code=error.code, reason=reason)
             message = Failed(request_id=request.request_id, code=error.code)
         except Exception as error:  # noqa: BLE001 - a bug costs its own request, not the others on this connection
@@ -243,12 +251,13 @@ class NodeProcess:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(encode(message))
 
-    async def _carry_out(
-        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
-    ) -> Message:
+    async def _carry_out(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> Message:
         if isinstance(request, Ask):
             async with asyncio.timeout(request.deadline_s):
-                return _reply(request.request_id, await self._answers.answer(request))
+                return reply_message(request.request_id, await self._answers.answer(request))
+        if isinstance(request, SealedAsk) and self._seals is not None:
+            async with asyncio.timeout(request.deadline_s):
+                return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
         if isinstance(request, Train) and self._trains is not None:
             return await self._train(self._trains, request, socket)
         if isinstance(request, SumStage) and self._trains is not None:
@@ -276,20 +285,3 @@ class NodeProcess:
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
-
-
-def _reply(request_id: int, answer: NodeAnswer) -> Reply:
-    return Reply(
-        request_id=request_id,
-        mode=answer.mode,
-        text=answer.text,
-        withheld=answer.withheld,
-        score=answer.score,
-        token_logprob=min(0.0, answer.token_logprob),
-        prompt_version=answer.prompt_version,
-        redactions=dict(answer.redactions),
-        citations=tuple(WireCitation(c.document_alias, c.score) for c in answer.citations),
-        timings_ms=dict(answer.timings_ms),
-        epsilon=answer.epsilon,
-        delta=answer.delta,
-    )

@@ -20,10 +20,12 @@ from server.node.datasets import Datasets
 from server.node.exchange import Exchange
 from server.node.live_prompt import LivePrompt
 from server.node.process import NodeProcess, Peer
+from server.node.profile import ProfileDesk
 from server.node.state import NodeFolder, Status, write_status
 from server.node.training.desk import TrainingDesk
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
+from server.sealed.desk import open_desk
 
 _log = structlog.get_logger()
 
@@ -70,7 +72,19 @@ async def _serve(folder: NodeFolder) -> None:
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         trains, prompts = await _open_training(stack, folder, settings, peer, answering)
-        await run_until_signal(NodeProcess(peer, answering, show, trains=trains, prompts=prompts))
+        profiles = ProfileDesk(
+            file=folder.folder / "profile.json",
+            ledger_file=folder.ledger,
+            settings=settings.routing,
+            embedder=answering.embedder,
+            voters=answering.voters,
+            answers=settings.policy.dp,
+        )
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, answering)
+        stack.callback(seals.replays.close)
+        await run_until_signal(
+            NodeProcess(peer, answering, show, trains=trains, prompts=prompts, seals=seals, profiles=profiles)
+        )
 
 
 async def _open_training(

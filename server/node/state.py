@@ -51,6 +51,11 @@ class NodeFolder:
         return self.folder / "ledger.db"
 
     @property
+    def sealing(self) -> Path:
+        """Keys and replay cache of sealed questions."""
+        return self.folder / "sealing"
+
+    @property
     def identity_key(self) -> Path:
         return self.folder / "identity.key"
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from frag.routing.profiles import Profile
+from frag.sealing import KeyCard
 from frag.types import AnswerMode, RetrievalMode
 
 PROTOCOL_VERSION = 1
@@ -16,6 +18,8 @@ MAX_FRAME_BYTES = 1 << 20
 MAX_QUESTION_CHARS = 8_000
 MAX_ANSWER_CHARS = 32_000
 MAX_JOB_CHARS = 64_000
+MAX_SEALED_ASK_BYTES = 1 << 16
+MAX_SEALED_REPLY_BYTES = 1 << 18
 
 Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
 NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -28,6 +32,9 @@ Ticket = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+SealedId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+SealedAskBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SEALED_ASK_BYTES)]
+Deadline = Annotated[float, msgspec.Meta(gt=0, le=600)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -70,6 +77,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     num_documents: Count
     datasets: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] = ()
     prompt_version: Version = ""
+    sealing_key: KeyCard | None = None
+    profile: Profile | None = None
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):
@@ -84,6 +93,15 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
     request_id: RequestId
+
+
+class SealedAsk(Message, frozen=True, kw_only=True, tag="sealed_ask"):
+    """A question that only its node can open. `sealed_id` is the asker's own name for it and part of the seal."""
+
+    request_id: RequestId
+    sealed_id: SealedId
+    envelope: SealedAskBytes
+    deadline_s: Deadline
 
 
 class Train(Message, frozen=True, kw_only=True, tag="train"):
@@ -146,6 +164,13 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     delta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
 
 
+class SealedReply(Message, frozen=True, kw_only=True, tag="sealed_reply"):
+    """What a node says to a `SealedAsk`: a `Reply`, which only the asker can open."""
+
+    request_id: RequestId
+    envelope: Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SEALED_REPLY_BYTES)]
+
+
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """The node could not answer this request; the connection lives on."""
 
@@ -184,5 +209,5 @@ class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
     request_id: RequestId
 
 
-ToNode = Challenge | Welcome | Refused | Ask | Cancel | Train | Promote | SumStage
-ToCoordinator = Proof | Ready | Reply | Failed | Progress | Trained | Promoted | Summed
+ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage
+ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed

@@ -1,0 +1,78 @@
+"""The 64 public topics that routing profiles count over. Fixed: a profile says which list it was counted with.
+
+They were written without looking at any document of a federation, so their embeddings tell nothing about one.
+"""
+
+import hashlib
+
+NUM_ANCHORS = 64
+
+ANCHOR_TEXTS = (
+    "heart disease, blood pressure and circulation",
+    "cancer, tumours and chemotherapy",
+    "diabetes, hormones and metabolism",
+    "kidneys, bladder and dialysis",
+    "stomach, bowel, liver and digestion",
+    "lungs, asthma and breathing",
+    "brain, stroke, epilepsy and nerves",
+    "depression, anxiety, sleep and mental health",
+    "bones, joints, arthritis and muscles",
+    "skin, hair and allergies",
+    "eyes, ears, teeth and voice",
+    "pregnancy, birth and children's health",
+    "inherited genetic syndromes and rare mutations",
+    "bacteria, viruses, parasites and infection",
+    "vaccines, epidemics and public health",
+    "drugs, doses and side effects",
+    "surgery, anaesthesia and hospital wards",
+    "blood, anaemia and the immune system",
+    "diet, vitamins and exercise",
+    "symptoms, diagnosis and laboratory tests",
+    "alcohol, smoking and addiction",
+    "ageing, dementia and care of the old",
+    "cells, proteins and molecular biology",
+    "animals, birds, fish and insects",
+    "plants, forests and farming",
+    "evolution, fossils and the origin of species",
+    "rivers, lakes, seas and coasts",
+    "mountains, rocks, earthquakes and geology",
+    "weather, climate and energy",
+    "chemistry, elements and reactions",
+    "physics, forces, light and electricity",
+    "stars, planets and space flight",
+    "mathematics, numbers and proofs",
+    "computers, algorithms and software",
+    "internet, telephones and broadcasting",
+    "engines, machines and factories",
+    "cars, trains, ships and aircraft",
+    "buildings, architecture and construction",
+    "cities, districts and population",
+    "travel, islands and tourism",
+    "kings, empires and dynasties",
+    "wars, battles and armies",
+    "ancient civilisations and archaeology",
+    "colonies, explorers and trade routes",
+    "revolutions, protests and civil rights",
+    "parliament, elections and political parties",
+    "constitutions, courts and law",
+    "crime, police and prisons",
+    "treaties, diplomacy and international unions",
+    "banks, money, markets and inflation",
+    "companies, contracts and employment",
+    "taxes, insurance and pensions",
+    "purchasing, storage and delivery",
+    "schools, universities and teaching",
+    "religion, churches and theology",
+    "philosophy, ethics and ideas",
+    "language, grammar and literature",
+    "paintings, sculpture and museums",
+    "music, singers and concerts",
+    "films, television series and actors",
+    "football, matches and championships",
+    "Olympic games, athletes and records",
+    "food, cooking and restaurants",
+    "families, society and customs",
+)
+
+ANCHORS_ID = hashlib.sha256("\n".join(ANCHOR_TEXTS).encode()).hexdigest()[:16]
+"""Names this list; profiles of another list are not comparable."""

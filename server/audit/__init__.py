@@ -1,0 +1,1 @@
+"""Attacks on the product's own promises, each with a number."""

@@ -1,0 +1,71 @@
+"""`frag ask --sealed`, from the options of a command to the response."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from frag.errors import BadRequestError
+from frag.types import AnswerMode, RetrievalMode
+from server.sealed.asker import Coordinator, SealedPlan, ask_sealed
+from server.sealed.trust import Trust, asker_key, asker_key_file
+from server.wire.messages import Ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedOptions:
+    """What was typed."""
+
+    url: str
+    api_key: str = field(repr=False)
+    tls: ssl.SSLContext | None
+    nodes: Sequence[str] | None
+    top_k: int
+    deadline_s: float
+    min_nodes: int
+    mode: str
+    aggregation: str
+    retrieve_only: bool
+    roster: Path | None
+    operators: Sequence[str]
+    asker_key: Path | None
+    trust_coordinator: bool
+
+
+def ask_sealed_from_command(question: str, options: SealedOptions) -> dict[str, Any]:
+    """The response as JSON types. Blocking.
+
+    Raises:
+        FragError: As `ask_sealed`, `Trust.load` and `asker_key` say.
+    """
+    trust = Trust.load(options.roster, options.operators, trust_coordinator=options.trust_coordinator)
+    plan = SealedPlan(nodes=options.nodes or None, aggregation=options.aggregation, min_nodes=options.min_nodes)
+    ask = make_ask(question, options)
+    coordinator = Coordinator(url=options.url, api_key=options.api_key, tls=options.tls)
+    key = asker_key(options.asker_key or asker_key_file())
+    response = asyncio.run(ask_sealed(coordinator, trust, key, ask, plan))
+    shown: dict[str, Any] = msgspec.to_builtins(response)
+    return shown
+
+
+def make_ask(question: str, options: SealedOptions) -> Ask:
+    """Raises BadRequestError when a value does not fit; says which, never the question."""
+    content = {
+        "type": "ask",
+        "request_id": 0,
+        "question": question,
+        "top_k": options.top_k,
+        "answer_mode": options.mode,
+        "retrieval": RetrievalMode.DENSE,
+        "retrieve_only": options.retrieve_only,
+        "deadline_s": options.deadline_s,
+    }
+    try:
+        return msgspec.convert(content, Ask)
+    except msgspec.ValidationError as error:
+        modes = ", ".join(AnswerMode)
+        raise BadRequestError(f"The question does not fit: {error}.", f"Modes are {modes}.") from error
