@@ -152,7 +152,7 @@ def test_what_fails_is_tried_once_an_epoch_and_costs_nothing_else(tmp_path: Path
     place.publish_if_due()
     assert (place.current(), len(tries)) == (None, 1)
     silo.now += DAY_S
-    place.units = silo.units
+    place.voters = lambda: silo.voters(frozenset())
     assert counted(place) == 1
 
 
