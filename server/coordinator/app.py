@@ -31,6 +31,7 @@ from server.coordinator.training.runner import JobRunner
 from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.problems import problems
+from server.questions import QuestionScrubber
 from server.sealed.relay import sealed_routes
 
 
@@ -85,6 +86,7 @@ async def _resources(
                 default_deadline_s=settings.default_deadline_s,
                 default_retrieval=RetrievalMode.DENSE,
                 router=Router(settings.models),
+                scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
             ),
             jobs=jobs,
             versions=versions,

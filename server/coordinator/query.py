@@ -1,5 +1,6 @@
 """A question from request to answer: route, fan out, check the quorum, aggregate."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from frag.errors import NoNodesError, QuorumError, UnknownNodeError
+from frag.privacy.questions import ScrubbedQuestion
 from frag.protocols import Aggregator
 from frag.types import AnswerMode, NodeAnswer, RetrievalMode
 from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
 from server.coordinator.routing import Router
+from server.questions import QuestionScrubber, QuestionView
 from server.wire.messages import MAX_QUESTION_CHARS
 
 Method = Literal["best", "vote", "medoid", "synthesize"]
@@ -33,6 +36,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     aggregation: Method | None = None
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
+    scrub_question: bool = True
     route: Annotated[str, msgspec.Meta(pattern=r"^(all|top:[1-9][0-9]{0,3})$")] = "all"
 
     @property
@@ -85,6 +89,7 @@ class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     failed: list[FailedView]
     withheld: list[WithheldView]
     not_asked: list[str] = []
+    question: QuestionView
     timings: dict[str, float]
 
     def __repr__(self) -> str:
@@ -101,6 +106,7 @@ class QueryService:
     default_deadline_s: float
     default_retrieval: RetrievalMode
     router: Router
+    scrubber: QuestionScrubber
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -112,6 +118,8 @@ class QueryService:
         """
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
+        scrubbed, seen = await asyncio.to_thread(self.scrubber.scrub, request.question, wanted=request.scrub_question)
+        request = msgspec.structs.replace(request, question=scrubbed.text)
         candidates, absent = self._route(request)
         links = await self._choose(request, candidates)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
@@ -125,6 +133,7 @@ class QueryService:
         response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
         if response.answer is not None:
             self.router.learn(asked, {view.node for view in response.answered if view.contributed})
+        response = restored(response, scrubbed, seen)
         ended = time.perf_counter()
         response.timings.update(
             total_ms=_ms(ended - started),
@@ -179,6 +188,7 @@ class QueryService:
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
             not_asked=[],
+            question=QuestionView(scrub="off", masked={}),
             timings={},
         )
 
@@ -190,6 +200,13 @@ def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
             "Lower min_nodes, raise deadline_s, or see `failed` for the nodes to mend.",
             failed=[{"node": node, "code": code} for node, code in sorted(gathered.failed.items())],
         )
+
+
+def restored(response: QueryResponse, scrubbed: ScrubbedQuestion, seen: QuestionView) -> QueryResponse:
+    """With the asker's own words again where answers repeat their placeholders, and with what was masked."""
+    answered = [msgspec.structs.replace(view, answer=scrubbed.restore(view.answer)) for view in response.answered]
+    answer = None if response.answer is None else scrubbed.restore(response.answer)
+    return msgspec.structs.replace(response, answer=answer, answered=answered, question=seen)
 
 
 def answered_views(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:

@@ -103,6 +103,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "embedder": ready.embedder_fingerprint if ready else None,
         "num_documents": ready.num_documents if ready else None,
         "datasets": ready.datasets if ready else (),
+        "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
     }
 
