@@ -99,6 +99,8 @@ def print_answer(response: Mapping[str, Any]) -> None:
     """The answer in a frame, then a line for each node."""
     console = Console()
     answer = response["answer"] or "No node has evidence for an answer that it may release."
+    if response["answered"] and not any(item["answer"] for item in response["answered"]):
+        answer = "Only sources were looked up."
     console.print(Panel(Text(answer), title="Answer", title_align="left"))
     table = Table("node", "outcome", "score", "redacted", "sources", box=None, header_style="bold")
     for item in response["answered"]:
@@ -114,6 +116,11 @@ def print_answer(response: Mapping[str, Any]) -> None:
     for item in response["failed"]:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
     console.print(table)
+    if masked := response["question"]["masked"]:
+        counts = ", ".join(f"{count} {kind}" for kind, count in masked.items())
+        console.print(f"masked in the question before nodes saw it: {counts}", style="dim")
+    if response["not_asked"]:
+        console.print(f"not asked: {', '.join(response['not_asked'])}", style="dim")
     timings = response["timings"]
     versions = sorted({item["prompt_version"] for item in response["answered"] if item["prompt_version"]})
     prompts = f", prompt {' and '.join(versions)}" if versions else ""
