@@ -118,6 +118,18 @@ class RoutingSettings(_Strict):
     )
 
 
+QuestionScrub = Literal["full", "patterns", "off"]
+
+
+class QuestionSettings(_Strict):
+    """What is masked in questions before nodes see them."""
+
+    scrub: QuestionScrub = Field(
+        "patterns",
+        description="patterns: identifiers of fixed form, and names introduced as private; full: every name too; off",
+    )
+
+
 class CollectionSettings(_Strict):
     """A folder of documents with its own index. Its modes narrow those of the policy."""
 
@@ -217,6 +229,7 @@ class CoordinatorSettings(_FromToml):
     queries_per_minute: int = Field(6000, ge=1, description="per API key")
     heartbeat_s: float = Field(15.0, gt=0, le=300, description="silence after which a node is pinged")
     public_corpus: Path | None = Field(None, description="folder of public documents, answers as `public`")
+    questions: QuestionSettings = QuestionSettings()
     models: ModelSettings = ModelSettings()
 
     @model_validator(mode="after")

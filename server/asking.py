@@ -100,6 +100,8 @@ def print_answer(response: Mapping[str, Any]) -> None:
     """The answer in a frame, then a line for each node."""
     console = Console()
     nothing = "No statement has enough support." if response["answer_mode"] == "consensus" else _NO_ANSWER
+    if response["answered"] and not any(item["answer"] for item in response["answered"]):
+        nothing = nothing if response["answer_mode"] == "consensus" else "Only sources were looked up."
     console.print(Panel(Text(response["answer"] or nothing), title="Answer", title_align="left"))
     for line in (response["note"], f"Mode {response['answer_mode']}: {response['promise']}"):
         if line:
@@ -118,6 +120,11 @@ def print_answer(response: Mapping[str, Any]) -> None:
     for item in response["failed"]:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
     console.print(table)
+    if masked := response["question"]["masked"]:
+        counts = ", ".join(f"{count} {kind}" for kind, count in masked.items())
+        console.print(f"masked in the question before nodes saw it: {counts}", style="dim")
+    if response["not_asked"]:
+        console.print(f"not asked: {', '.join(response['not_asked'])}", style="dim")
     timings = response["timings"]
     versions = sorted({item["prompt_version"] for item in response["answered"] if item["prompt_version"]})
     prompts = f", prompt {' and '.join(versions)}" if versions else ""

@@ -10,7 +10,8 @@ from frag.privacy.folding import fold
 Span = tuple[int, int, str]
 """(start, end, TYPE) in characters, end exclusive."""
 
-PLACEHOLDER = re.compile(rf"<({'|'.join(ENTITY_TYPES)})_(\d{{1,4}})>", re.IGNORECASE)
+PLACEHOLDER = re.compile(rf"<({'|'.join(ENTITY_TYPES)})_(Q?\d{{1,4}})>", re.IGNORECASE)
+"""With Q those of a question (`questions`), without it those of a text."""
 
 
 def resolve_overlaps(spans: Iterable[Span]) -> list[Span]:
@@ -46,7 +47,8 @@ def placeholders(text: str, spans: Sequence[Span]) -> list[str]:
     """The placeholder of every span, numbered per type in the order of first appearance."""
     taken = Counter[str]()
     for match in PLACEHOLDER.finditer(text):
-        taken[match[1].upper()] = max(taken[match[1].upper()], int(match[2]))
+        if match[2].isdigit():
+            taken[match[1].upper()] = max(taken[match[1].upper()], int(match[2]))
     numbers: dict[tuple[str, str], int] = {}
     for start, end, kind in spans:
         key = (kind, _normal_value(text[start:end]))

@@ -40,6 +40,9 @@ def ask(
     trust_coordinator: Annotated[
         bool, typer.Option("--trust-coordinator", help="With --sealed: believe it about the nodes' keys.")
     ] = False,
+    scrub_question: Annotated[
+        bool, typer.Option(help="Mask identifiers, and names introduced as private, before nodes see the question.")
+    ] = True,
     retrieve_only: Annotated[bool, typer.Option("--retrieve-only", help="Look up sources, write no answer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
 ) -> None:
@@ -57,6 +60,7 @@ def ask(
             url=url, api_key=key, tls=tls_context(url, tls_ca), nodes=node, top_k=top_k, deadline_s=deadline or 30.0,
             min_nodes=min_nodes, mode=mode, aggregation=aggregation or "best", retrieve_only=retrieve_only,
             roster=roster, operators=operator or [], asker_key=asker_key, trust_coordinator=trust_coordinator,
+            scrub_question=scrub_question,
         )  # fmt: skip
         shown = ask_sealed_from_command(question, options)
         if as_json:
@@ -76,6 +80,7 @@ def ask(
         "min_support": min_support,
         "retrieve_only": retrieve_only,
         "route": route,
+        "scrub_question": scrub_question,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

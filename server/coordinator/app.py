@@ -34,6 +34,7 @@ from server.coordinator.training.versions import Versions
 from server.coordinator.writer import LazyWriter
 from server.node.inference import InferenceWorker
 from server.problems import problems
+from server.questions import QuestionScrubber
 from server.sealed.relay import sealed_routes
 
 
@@ -93,6 +94,7 @@ async def _resources(
                 ),
                 answer_modes=settings.answer_modes,
                 router=Router(settings.models),
+                scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
             ),
             jobs=jobs,
             versions=versions,

@@ -1,6 +1,6 @@
 """A question from request to answer: route, fan out, check the quorum, aggregate."""
 
-import math
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,21 @@ from typing import Annotated, Literal
 import msgspec
 
 from frag.errors import BadRequestError, ForbiddenError, NoNodesError, QuorumError, UnknownNodeError
-from frag.privacy.promises import promise_of
 from frag.protocols import Aggregator
 from frag.types import Aggregate, AnswerMode, NodeAnswer, RetrievalMode
+from server.coordinator.answer_views import (
+    FailedView,
+    QueryResponse,
+    WithheldView,
+    answered_views,
+    promise_for,
+    restored,
+)
 from server.coordinator.consenting import Consenting, note_of
 from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
 from server.coordinator.routing import Router
+from server.questions import QuestionScrubber, QuestionView
 from server.wire.messages import MAX_QUESTION_CHARS
 
 Method = Literal["best", "vote", "medoid", "synthesize"]
@@ -37,6 +45,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_support: Annotated[int, msgspec.Meta(ge=2, le=10_000)] = 2
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
+    scrub_question: bool = True
     route: Annotated[str, msgspec.Meta(pattern=r"^(all|top:[1-9][0-9]{0,3})$")] = "all"
 
     @property
@@ -46,66 +55,6 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __repr__(self) -> str:
         return f"QueryRequest({len(self.question)} chars)"
-
-
-class CitationView(msgspec.Struct, frozen=True):
-    document: str
-    score: float
-
-
-class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node released; `contributed` says whether the answer rests on it.
-
-    In mode `consensus` the text stays with the coordinator: only what has support comes out.
-
-    `epsilon` and `delta` bound what one unit may tell through all answers of this node; null: nothing is claimed.
-    """
-
-    node: str
-    answer: str
-    contributed: bool
-    answer_mode: AnswerMode
-    score: float
-    token_logprob: float
-    prompt_version: str
-    redactions: Mapping[str, int]
-    citations: list[CitationView]
-    timings: Mapping[str, float]
-    epsilon: float | None = None
-    delta: float | None = None
-    promise: str = ""
-
-
-class FailedView(msgspec.Struct, frozen=True):
-    node: str
-    code: str
-
-
-class WithheldView(msgspec.Struct, frozen=True):
-    node: str
-    reason: str
-
-
-class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`answer` is null when every node that replied withheld its own, or nothing found enough support.
-
-    `promise` says what the mode protects and what not; `note` what the asker should know of this answer.
-    """
-
-    query_id: str
-    answer: str | None
-    answer_mode: AnswerMode
-    aggregation: str
-    answered: list[AnsweredView]
-    failed: list[FailedView]
-    withheld: list[WithheldView]
-    not_asked: list[str] = []
-    timings: dict[str, float]
-    promise: str = ""
-    note: str = ""
-
-    def __repr__(self) -> str:
-        return f"QueryResponse({self.query_id}, {len(self.answered)} answered)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +69,7 @@ class QueryService:
     consenting: Consenting
     answer_modes: Sequence[AnswerMode]
     router: Router
+    scrubber: QuestionScrubber
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -134,6 +84,8 @@ class QueryService:
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
         self._check_mode(request)
+        scrubbed, seen = await asyncio.to_thread(self.scrubber.scrub, request.question, wanted=request.scrub_question)
+        request = msgspec.structs.replace(request, question=scrubbed.text)
         candidates, absent = self._route(request)
         links = await self._choose(request, candidates)
         if request.answer_mode is AnswerMode.CONSENSUS:
@@ -149,6 +101,7 @@ class QueryService:
         response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
         if response.answer is not None:
             self.router.learn(asked, {view.node for view in response.answered if view.contributed})
+        response = restored(response, scrubbed, seen)
         ended = time.perf_counter()
         response.timings.update(
             total_ms=_ms(ended - started),
@@ -211,8 +164,9 @@ class QueryService:
             failed=[FailedView(node, code) for node, code in sorted(gathered.failed.items())],
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
             not_asked=[],
+            question=QuestionView(scrub="off", masked={}),
             timings={},
-            promise=_promise(request.answer_mode, released),
+            promise=promise_for(request.answer_mode, released),
             note=note,
         )
 
@@ -237,36 +191,6 @@ def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
             "Lower min_nodes, raise deadline_s, or see `failed` for the nodes to mend.",
             failed=[{"node": node, "code": code} for node, code in sorted(gathered.failed.items())],
         )
-
-
-def answered_views(released: Sequence[NodeAnswer], contributors: Sequence[str]) -> list[AnsweredView]:
-    """What each node released, in order."""
-    return [
-        AnsweredView(
-            node=reply.node_id,
-            answer="" if reply.mode is AnswerMode.CONSENSUS else reply.text,
-            contributed=reply.node_id in contributors,
-            answer_mode=reply.mode,
-            score=reply.score,
-            token_logprob=reply.token_logprob,
-            prompt_version=reply.prompt_version,
-            redactions=dict(reply.redactions),
-            citations=[CitationView(c.document_alias, c.score) for c in reply.citations],
-            timings=dict(reply.timings_ms),
-            epsilon=reply.epsilon if math.isfinite(reply.epsilon) else None,
-            delta=reply.delta if math.isfinite(reply.epsilon) else None,
-            promise=_promise(reply.mode, [reply]),
-        )
-        for reply in released
-    ]
-
-
-def _promise(mode: AnswerMode, replies: Sequence[NodeAnswer]) -> str:
-    """That of the node which promises least."""
-    weakest = max(replies, key=lambda reply: reply.epsilon, default=None)
-    if weakest is None or math.isinf(weakest.epsilon):
-        return promise_of(mode)
-    return promise_of(mode, epsilon=weakest.epsilon, delta=weakest.delta)
 
 
 def _ms(seconds: float) -> float:

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import frag
 from frag.errors import FragError
+from server.coordinator.answer_views import QueryResponse
 from server.coordinator.bodies import json_body, json_response
 from server.coordinator.enrollment import EnrollRequest, IdentityRequest
-from server.coordinator.query import QueryRequest, QueryResponse
+from server.coordinator.query import QueryRequest
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
 from server.wire.messages import Ready
@@ -103,6 +104,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "embedder": ready.embedder_fingerprint if ready else None,
         "num_documents": ready.num_documents if ready else None,
         "datasets": ready.datasets if ready else (),
+        "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
     }
 

@@ -9,11 +9,12 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.settings import CoordinatorSettings
+from server.coordinator.answer_views import QueryResponse
 from server.coordinator.auth import Gate
 from server.coordinator.database import Database
 from server.coordinator.enrollment import Enrollment
 from server.coordinator.links import Registry
-from server.coordinator.query import QueryRequest, QueryResponse, QueryService
+from server.coordinator.query import QueryRequest, QueryService
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import Versions

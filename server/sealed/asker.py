@@ -17,7 +17,8 @@ from frag.errors import BadRequestError, NoNodesError, ProtocolError, QuorumErro
 from frag.sealing import REQUEST_ID_BYTES, KeyCard, info_of, require_signature, seal, unseal
 from frag.types import AnswerMode, NodeAnswer
 from server.asking import CoordinatorError
-from server.coordinator.query import FailedView, QueryResponse, WithheldView, answered_views
+from server.coordinator.answer_views import FailedView, QueryResponse, WithheldView, answered_views, promise_for
+from server.questions import QuestionView
 from server.sealed.contents import MAX_LIFETIME_S, Inquiry, decode_answer, encode_inquiry
 from server.sealed.relay import SealedRequest, SealedResponse
 from server.sealed.trust import Trust, decode_nodes, usable_cards
@@ -179,7 +180,9 @@ async def _merge(
         failed=[FailedView(node, code) for node, code in sorted(failed.items())],
         withheld=[WithheldView(r.node_id, r.withheld) for r in replies if r.withheld],
         not_asked=[],
+        question=QuestionView(scrub="off", masked={}),
         timings={},
+        promise=promise_for(ask.answer_mode, released),
     )
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from frag.errors import BadRequestError
 from frag.types import AnswerMode, RetrievalMode
+from server.coordinator.answer_views import restored
+from server.questions import QuestionScrubber
 from server.sealed.asker import Coordinator, SealedPlan, ask_sealed
 from server.sealed.trust import Trust, asker_key, asker_key_file
 from server.wire.messages import Ask
@@ -34,6 +36,7 @@ class SealedOptions:
     operators: Sequence[str]
     asker_key: Path | None
     trust_coordinator: bool
+    scrub_question: bool
 
 
 def ask_sealed_from_command(question: str, options: SealedOptions) -> dict[str, Any]:
@@ -44,11 +47,13 @@ def ask_sealed_from_command(question: str, options: SealedOptions) -> dict[str, 
     """
     trust = Trust.load(options.roster, options.operators, trust_coordinator=options.trust_coordinator)
     plan = SealedPlan(nodes=options.nodes or None, aggregation=options.aggregation, min_nodes=options.min_nodes)
-    ask = make_ask(question, options)
+    scrubber = QuestionScrubber("patterns", ner="")
+    scrubbed, seen = scrubber.scrub(question, wanted=options.scrub_question)
+    ask = make_ask(scrubbed.text, options)
     coordinator = Coordinator(url=options.url, api_key=options.api_key, tls=options.tls)
     key = asker_key(options.asker_key or asker_key_file())
     response = asyncio.run(ask_sealed(coordinator, trust, key, ask, plan))
-    shown: dict[str, Any] = msgspec.to_builtins(response)
+    shown: dict[str, Any] = msgspec.to_builtins(restored(response, scrubbed, seen))
     return shown
 
 

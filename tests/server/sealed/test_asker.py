@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from frag.errors import BadRequestError, NoNodesError, QuorumError, RosterError
 from frag.sealing import make_card
 from frag.types import AnswerMode, Citation, NodeAnswer
+from server.coordinator.answer_views import QueryResponse
 from server.coordinator.links import WebSocketLink
-from server.coordinator.query import QueryResponse
 from server.sealed.asker import SealedPlan
 from server.sealed.trust import Trust
 from server.wire.messages import Ask, SealedAsk
