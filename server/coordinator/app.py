@@ -64,6 +64,7 @@ async def _resources(
         records, blobs = TrainingRecords(database), Blobs(folder.blobs)
         versions = Versions(records, blobs, registry, exchange, own)
         await versions.restore()
+        embedder = LazyEmbedder(settings.models)
         public = PublicData(folder=folder, models=settings.models)
         runner = JobRunner(
             records=records,
@@ -89,11 +90,9 @@ async def _resources(
                 default_aggregation=settings.default_aggregation,
                 default_deadline_s=settings.default_deadline_s,
                 default_retrieval=RetrievalMode.DENSE,
-                consenting=Consenting(
-                    LazyEmbedder(settings.models, "Consensus", "ask in mode scrub"), database.operators
-                ),
+                consenting=Consenting(embedder, database.operators),
                 answer_modes=settings.answer_modes,
-                router=Router(settings.models),
+                router=Router(embedder),
                 scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
             ),
             jobs=jobs,

@@ -7,6 +7,7 @@ from functools import partial
 
 from frag.answers.consensus import Agreement, agree
 from frag.errors import BadRequestError
+from frag.protocols import Embedder
 from frag.types import NodeAnswer
 from server.coordinator.embedding import LazyEmbedder, cosines
 
@@ -34,12 +35,15 @@ class Consenting:
                 f"min_support is {min_support}, and the nodes that can be asked are run by {num_operators}.",
                 "Lower min_support, or ask more nodes.",
             )
-        await self.embedder.loaded()
+        await self._embedder()
 
     async def merge(self, answers: Sequence[NodeAnswer], min_support: int) -> Agreement:
         """What came out, perhaps nothing."""
-        similarity = partial(cosines, await self.embedder.loaded())
+        similarity = partial(cosines, await self._embedder())
         return await asyncio.to_thread(agree, answers, await self.operators(), min_support, similarity)
+
+    async def _embedder(self) -> Embedder:
+        return await self.embedder.loaded("Consensus", "ask in mode scrub")
 
 
 def note_of(agreement: Agreement, min_support: int) -> str:

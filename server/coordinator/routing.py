@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from frag.errors import BadRequestError, ModelError
 from frag.protocols import Embedder, FloatArray
 from frag.routing import ANCHOR_TEXTS, ANCHORS_ID, Chooser, affinities, topic_shares
-from frag.settings import ModelSettings
+from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.links import NodeLink
 
 
@@ -20,8 +19,8 @@ class _Compass:
 class Router:
     """Chooses nodes by their profiles and past answers. The embedder is loaded at the first routed question."""
 
-    def __init__(self, models: ModelSettings, chooser: Chooser | None = None) -> None:
-        self._models = models
+    def __init__(self, embedder: LazyEmbedder, chooser: Chooser | None = None) -> None:
+        self._embedder = embedder
         self._chooser = chooser or Chooser()
         self._compass: _Compass | None = None
         self._lock = asyncio.Lock()
@@ -49,23 +48,11 @@ class Router:
         return self._chooser.weight(node_id)
 
     async def _load(self) -> _Compass:
+        embedder = await self._embedder.loaded("Routing", "ask with route `all`")
         async with self._lock:
             if self._compass is None:
-                self._compass = await asyncio.to_thread(_load_compass, self._models)
+                self._compass = _Compass(embedder, await asyncio.to_thread(embedder.embed, ANCHOR_TEXTS))
             return self._compass
-
-
-def _load_compass(models: ModelSettings) -> _Compass:
-    from server.node.assembly import load_embedder
-
-    try:
-        embedder = load_embedder(models)
-    except ModelError as error:
-        raise BadRequestError(
-            f"Routing needs the embedder {models.embedder} at the coordinator: {error.what}",
-            f"Run `frag models pull {models.embedder}` there, or ask with route `all`.",
-        ) from error
-    return _Compass(embedder, embedder.embed(ANCHOR_TEXTS))
 
 
 def counts_of(link: NodeLink, fingerprint: str) -> tuple[int, ...] | None:

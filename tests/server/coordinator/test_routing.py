@@ -8,6 +8,7 @@ import pytest
 from frag.errors import BadRequestError
 from frag.routing import ANCHOR_TEXTS, ANCHORS_ID, NUM_ANCHORS, Chooser, Profile
 from frag.settings import ModelSettings
+from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.links import WebSocketLink
 from server.coordinator.routing import Router, counts_of
 from server.wire.messages import Ready
@@ -42,7 +43,7 @@ async def chosen(router: Router, links: list[Link], topic: int, number: int) -> 
 
 
 def router() -> Router:
-    return Router(ModelSettings(), Chooser(explore=0.0))
+    return Router(LazyEmbedder(ModelSettings()), Chooser(explore=0.0))
 
 
 async def test_the_node_with_the_topic_is_asked() -> None:
