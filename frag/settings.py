@@ -25,8 +25,10 @@ DEFAULT_ENTITY_TYPES = (
     "PERSON",
     "EMAIL_ADDRESS",
     "PHONE_NUMBER",
+    "STREET_ADDRESS",
     "CREDIT_CARD",
     "US_SSN",
+    "NATIONAL_ID",
     "IBAN_CODE",
     "IP_ADDRESS",
     "CRYPTO",
@@ -84,6 +86,10 @@ class PolicySettings(_Strict):
 
     answer_modes: tuple[AnswerMode, ...] = Field((AnswerMode.SCRUB,), description="modes that are answered")
     entity_types: tuple[str, ...] = Field(DEFAULT_ENTITY_TYPES, description="personal data that is redacted")
+    names: Literal["thorough", "model"] = Field(
+        "thorough",
+        description="search for names: with lexicon and rules, or by the model alone, for texts about the world",
+    )
     verbatim_limit_tokens: int = Field(16, ge=3, le=1000, description="shortest copied word run that is cut")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
     questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")

@@ -11,6 +11,8 @@ PATTERN_TYPES = (
     "IBAN_CODE",
     "PHONE_NUMBER",
     "IP_ADDRESS",
+    "STREET_ADDRESS",
+    "NATIONAL_ID",
 )
 """Found by form alone, in any context and without a model."""
 

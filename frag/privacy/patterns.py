@@ -2,16 +2,18 @@
 
 It runs on passages before the language model sees them and, as the last check, on every text that leaves a
 node. It promises to find e-mail addresses, card numbers, US social security numbers and IBANs in any context;
-phone numbers and IP addresses in their usual forms. It cannot find names.
+phone numbers, IP and street addresses and national identity numbers in their usual forms. It cannot find names.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
+from frag.privacy.addresses import find_addresses
 from frag.privacy.entities import PATTERN_TYPES, check_entity_types
 from frag.privacy.folding import fold
 from frag.privacy.identifiers import find_cards, find_ibans, find_ip_addresses
+from frag.privacy.national_ids import find_national_ids
 from frag.privacy.redaction import Span, resolve_overlaps
 
 Finder = Callable[[str], Iterable[tuple[int, int]]]
@@ -57,7 +59,10 @@ _FINDERS: dict[str, Finder] = {
     "IBAN_CODE": find_ibans,
     "PHONE_NUMBER": _find_phones,
     "IP_ADDRESS": find_ip_addresses,
+    "NATIONAL_ID": find_national_ids,
 }
+_RAW_FINDERS: dict[str, Finder] = {"STREET_ADDRESS": find_addresses}
+"""Those that go by capitals, which folding takes away."""
 
 
 class PatternRedactor:
@@ -66,13 +71,16 @@ class PatternRedactor:
     def __init__(self, entity_types: Iterable[str] = PATTERN_TYPES) -> None:
         wanted = frozenset(entity_types)
         check_entity_types(wanted)
-        self._finders = tuple((kind, _FINDERS[kind]) for kind in PATTERN_TYPES if kind in wanted)
+        self._finders = tuple((kind, _FINDERS[kind]) for kind in PATTERN_TYPES if kind in wanted and kind in _FINDERS)
+        self._raw_finders = tuple((kind, find) for kind, find in _RAW_FINDERS.items() if kind in wanted)
 
     def find(self, text: str) -> list[Span]:
         """Disjoint (start, end, TYPE) in order. Linear in the text for all but rows of short numbers."""
         folded = fold(text)
-        return resolve_overlaps(
+        found = (
             (*folded.original_span(start, end), kind)
             for kind, find in self._finders
             for start, end in find(folded.text)
         )
+        as_written = ((start, end, kind) for kind, find in self._raw_finders for start, end in find(text))
+        return resolve_overlaps([*found, *as_written])

@@ -288,6 +288,29 @@ def routing(
         print_routing(report)
 
 
+@app.command()
+def pii(
+    data: Annotated[Path, typer.Option(help="presidio-research's JSON of labelled texts.")],
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Groups of templates; the first is held out.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder for the JSON.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Which personal data redaction finds: all of it, the model alone, and forms alone."""
+    from frag.durable import write_atomic
+    from server.evaluation.pii import evaluate_pii, load_labelled, usual_redactors
+    from server.evaluation.pii_report import print_pii
+
+    with _bar(quiet=as_json) as tick:
+        report = evaluate_pii(load_labelled(data), usual_redactors(), folds, tick)
+    if out is not None:
+        write_atomic(out / "pii.json", json.dumps(report, indent=1).encode())
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        print_pii(report)
+
+
 @contextmanager
 def _bar(*, quiet: bool) -> "Iterator[Tick]":
     """One bar on standard error that follows what is under way."""

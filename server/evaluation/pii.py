@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from frag.errors import BadRequestError
-from frag.privacy.redaction import Span
+from frag.models import Kind, locate
+from frag.privacy.patterns import PatternRedactor
+from frag.privacy.pii import MIN_SCORE, PresidioRedactor, plain_analyzer
+from frag.privacy.redaction import Span, resolve_overlaps
 from frag.protocols import Redactor
+from frag.settings import DEFAULT_ENTITY_TYPES, ModelSettings
 
 TYPES = (
     "PERSON",
@@ -101,6 +105,35 @@ class Score:
                 for kind in TYPES
             },
         }
+
+
+def usual_redactors() -> dict[str, Redactor]:
+    """Redaction as a policy has it by default, with the model's names alone, and by forms alone.
+
+    Raises:
+        ModelError: The named-entity model is missing.
+    """
+    folder = locate(ModelSettings().ner, Kind.NER)
+    return {
+        "thorough": PresidioRedactor(folder, DEFAULT_ENTITY_TYPES),
+        "model": PresidioRedactor(folder, DEFAULT_ENTITY_TYPES, names="model"),
+        "patterns": PatternRedactor(DEFAULT_ENTITY_TYPES),
+        "presidio": PlainPresidio(folder),
+    }
+
+
+class PlainPresidio:
+    """Presidio with its own recognisers and the same model, as it comes; e-mail addresses by ours."""
+
+    def __init__(self, model_folder: Path) -> None:
+        self._analyzer = plain_analyzer(model_folder)
+        self._emails = PatternRedactor(["EMAIL_ADDRESS"])
+
+    def find(self, text: str) -> list[Span]:
+        """Spans of the types that are measured, overlaps united."""
+        found = self._analyzer.analyze(text, "en", score_threshold=MIN_SCORE)
+        own = [(result.start, result.end, result.entity_type) for result in found]
+        return resolve_overlaps([*own, *self._emails.find(text)])
 
 
 def evaluate_pii(

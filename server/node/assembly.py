@@ -116,7 +116,7 @@ def _load_redactor(models: ModelSettings, policy: PolicySettings, rules: NodePol
     """Recognising persons takes seconds to load, and only the modes that filter ask for it."""
     if set(rules.modes()) <= {AnswerMode.NONE, AnswerMode.DP}:
         return PatternRedactor(policy.entity_types)
-    return PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types)
+    return PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types, names=policy.names)
 
 
 def open_stores(
