@@ -73,6 +73,8 @@ class PolicySettings(_Strict):
     aggregation: tuple[AggregationMode, ...] = Field(
         ("plain", "robust", "secagg"), min_length=1, description="ways in which updates may be put together"
     )
+    training_privacy: Literal["any", "record"] = Field("any", description="record: only jobs that protect each unit")
+    training_epsilon: float = Field(8.0, gt=0, description="ε that all private jobs on a data set may cost together")
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

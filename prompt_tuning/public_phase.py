@@ -49,7 +49,7 @@ class PublicPasses:
 
 
 def public_job(job: JobSettings) -> JobSettings:
-    """The job as the public examples are trained on: their own passages, their own steps; nothing is rounded or hidden."""
+    """The job for the public examples: their own passages, their own steps; nothing is rounded or hidden."""
     if job.public is None:
         raise ValueError("the job has no public phase")
     source = "none" if job.context.source == "none" else "given"

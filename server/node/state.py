@@ -47,6 +47,10 @@ class NodeFolder:
         return self.folder / "prompts"
 
     @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.db"
+
+    @property
     def identity_key(self) -> Path:
         return self.folder / "identity.key"
 
