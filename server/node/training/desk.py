@@ -83,6 +83,7 @@ class TrainingDesk:
         self._aggregation = aggregation
         self._private = private
         self._only_private = only_private
+        self._turn = asyncio.Lock()
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
@@ -96,14 +97,9 @@ class TrainingDesk:
         await asyncio.to_thread(_check_same_job, job_folder, job)
         if _is_private(job) and not request.train:
             return Trained(request_id=request.request_id, num_examples=0, metrics={})  # nothing private is measured
-        name = f"{request.round_num}-{request.weights_sha256[:16]}"
-        update, done_file = job_folder / f"update-{name}", job_folder / f"done-{name}.json"
-        done = _stored(done_file, update) if request.train else None
-        if done is None:
-            done = await self._work(request, job, job_folder, update, on_progress)
-            await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
-            if _is_private(job):
-                await asyncio.to_thread(self._paid().forget_key, request, job_folder)
+        update = job_folder / f"update-{_name(request)}"
+        async with self._turn:  # two requests for one round, or the second would draw it again
+            done = await self._done(request, job, job_folder, update, on_progress)
         digest = ""
         if request.train and job.aggregation.mode == "secagg":
             # only the masked sum leaves: no number of examples, no metrics of this node
@@ -118,6 +114,17 @@ class TrainingDesk:
             metrics=done.metrics,
             update_sha256=digest,
         )
+
+    async def _done(self, request: Train, job: JobSettings, folder: Path, update: Path, on_progress: Send) -> Done:
+        """What a request ends in, from the disk where it was carried out before."""
+        done_file = folder / f"done-{_name(request)}.json"
+        done = _stored(done_file, update) if request.train else None
+        if done is None:
+            done = await self._work(request, job, folder, update, on_progress)
+            await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
+        if _is_private(job):
+            await asyncio.to_thread(self._paid().forget_key, request, folder)
+        return done
 
     def _check_allowed(self, job: JobSettings) -> None:
         """The node decides: a coordinator cannot have a hidden update sent in the open by asking for another mode."""
@@ -223,6 +230,10 @@ def fitting(examples: Sequence[Example], job: JobSettings) -> list[Example]:
         wanted = "plain text" if job.objective is Objective.CAUSAL_LM else "questions with answers"
         raise DatasetError(f"The data set {job.dataset} holds no {wanted}, which {job.objective} learns from.")
     return found
+
+
+def _name(request: Train) -> str:
+    return f"{request.round_num}-{request.weights_sha256[:16]}"
 
 
 def _is_private(job: JobSettings) -> bool:

@@ -1,8 +1,8 @@
 """A node's side of record-level privacy: what is reserved before the first step, and one draw a round, ever.
 
-A draw is decided by a key of the operating system, which is durable before the first step and forgotten once the update is
-kept. So a round that was interrupted is repeated to the same update: drawing again would be a second look at the
-examples that nobody has paid for. Blocking.
+A draw is decided by a key of the operating system, which is durable before the first step and forgotten once the
+update is kept. So a round that was interrupted is repeated to the same update: drawing again would be a second look at
+the examples that nobody has paid for. Blocking.
 """
 
 import secrets
