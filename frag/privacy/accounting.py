@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 DELTA = 1e-5
 """Of all claims unless said otherwise."""
 
-_LEAST_NOISE, _MOST_NOISE = 0.25, 1000.0
+_LEAST_NOISE, _MOST_NOISE = 0.25, 1024.0
 
 
 def sampled_gaussian(noise_multiplier: float, sampling_rate: float, steps: int) -> "DpEvent":
@@ -53,13 +53,15 @@ def plan_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, delt
 
 def steps_within(epsilon: float, noise_multiplier: float, sampling_rate: float, most: int, delta: float = DELTA) -> int:
     """The largest number of steps, up to `most`, whose ε by PLD stays within the budget."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
+    low, high = 0, min(1, most)  # plans far over the budget take long to account for
+    while low < high and plan_epsilon(noise_multiplier, sampling_rate, high, delta) <= epsilon:
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
         if plan_epsilon(noise_multiplier, sampling_rate, middle, delta) <= epsilon:
             low = middle
         else:
-            high = middle - 1
+            high = middle
     return low
 
 
@@ -67,18 +69,23 @@ def noise_within(epsilon: float, sampling_rate: float, steps: int, delta: float 
     """A σ whose plan costs at most ε by PLD, at most 1 % above the smallest one and at least 0.25.
 
     Raises:
-        SettingsError: ε is no budget, or σ = 1000 is not enough.
+        SettingsError: ε is no budget, or σ = 1024 is not enough.
     """
     if not 0 < epsilon < math.inf:
         raise SettingsError(f"ε = {epsilon} is no budget.", "Use a positive number.")
-    low, high = _LEAST_NOISE, 1.0
-    while plan_epsilon(high, sampling_rate, steps, delta) > epsilon:
-        low, high = high, 2 * high
-        if high > _MOST_NOISE:
-            raise SettingsError(f"No noise brings this plan to ε = {epsilon:g}.", "Use fewer steps or more units.")
-    while high - low > 0.01 * high:
+
+    def is_enough(noise: float) -> bool:
+        return plan_epsilon(noise, sampling_rate, steps, delta) <= epsilon
+
+    if not is_enough(_MOST_NOISE):
+        raise SettingsError(f"No noise brings this plan to ε = {epsilon:g}.", "Use fewer steps or more units.")
+    high = _MOST_NOISE
+    while high > _LEAST_NOISE and is_enough(high / 2):
+        high /= 2
+    low = high / 2
+    while high > _LEAST_NOISE and high - low > 0.01 * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if plan_epsilon(middle, sampling_rate, steps, delta) <= epsilon else (middle, high)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
 
 
