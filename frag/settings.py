@@ -101,6 +101,8 @@ class PolicySettings(_Strict):
     askers: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
         (), description="public keys (`frag asker`) whose sealed questions are answered; empty: everyone's"
     )
+    training_privacy: Literal["any", "record"] = Field("any", description="record: only jobs that protect each unit")
+    training_epsilon: float = Field(8.0, gt=0, description="ε that all private jobs on a data set may cost together")
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

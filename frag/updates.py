@@ -83,3 +83,18 @@ def _check_tensors(update: Update, like: Weights) -> None:
 def difference(new: Weights, old: Weights) -> Weights:
     """new − old, tensor by tensor."""
     return {name: new[name] - old[name] for name in old}
+
+
+def flattened(weights: Weights) -> npt.NDArray[np.float64]:
+    """All entries as one float64 row, tensors in the order of their names."""
+    return np.concatenate([np.asarray(weights[name], np.float64).ravel() for name in sorted(weights)])
+
+
+def unflattened(row: npt.NDArray[np.float64], like: Weights) -> Weights:
+    """What `flattened` made a row of, in float32 and the shapes of `like`."""
+    found, start = {}, 0
+    for name in sorted(like):
+        end = start + like[name].size
+        found[name] = row[start:end].reshape(like[name].shape).astype(np.float32)
+        start = end
+    return found

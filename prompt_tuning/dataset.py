@@ -38,7 +38,8 @@ class Example:
     """One training example: a question with its answers, or a plain text, or both.
 
     `answers[0]` is trained on; all of them count as right in evaluation. Examples of one `group` fall on the same
-    side of a split; without one it is the first passage, else the example itself. `make_example` gives the id.
+    side of a split; without one it is the first passage, else the example itself. `unit` names the person or document
+    that differential privacy is to protect; empty for the example itself. `make_example` gives the id.
     """
 
     example_id: str
@@ -47,6 +48,7 @@ class Example:
     passages: tuple[str, ...] = field(default=(), repr=False)
     text: str = field(default="", repr=False)
     group: str = field(default="", repr=False)
+    unit: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -57,6 +59,11 @@ class Example:
         """Whether there is something to learn from this example under `objective`."""
         return bool(self.question and self.answers) if objective is Objective.SUPERVISED else bool(self.text)
 
+    def unit_for(self, objective: Objective) -> str:
+        """What this example counts towards: its unit, for plain text without one its group, else itself."""
+        own = self.group if objective is Objective.CAUSAL_LM else self.example_id
+        return f"unit {self.unit}" if self.unit else f"own {own}"
+
 
 def make_example(
     *,
@@ -65,8 +72,9 @@ def make_example(
     passages: tuple[str, ...] = (),
     text: str = "",
     group: str = "",
+    unit: str = "",
 ) -> Example:
-    """An example whose id is the first 32 hex digits of the SHA-256 of its content, the group left out."""
+    """An example whose id is the first 32 hex digits of the SHA-256 of its content, group and unit left out."""
     return Example(
         example_id=_digest((question, answers, passages, text)),
         question=question,
@@ -74,6 +82,7 @@ def make_example(
         passages=passages,
         text=text,
         group=group,
+        unit=unit,
     )
 
 
@@ -90,6 +99,7 @@ class Columns:
     passage: str = "passage"
     text: str = "text"
     group: str = "group"
+    unit: str = "unit"
 
 
 DEFAULT_COLUMNS = Columns()
@@ -121,15 +131,18 @@ def read_squad(path: Path) -> list[Example]:
 
 
 def _collect(path: Path, rows: Iterable[Row], columns: Columns) -> tuple[list[Example], int]:
-    found: dict[str, tuple[Example, str]] = {}
+    found: dict[tuple[str, str], tuple[Example, str]] = {}
+    groups: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
     num_rows = 0
     for row in rows:
         num_rows += 1
         seen.update(row.fields)
         example = _example(row, columns)
-        first, place = found.setdefault(example.example_id, (example, row.place))
-        if first.group != example.group:
+        # what two units both have stays with both: else one unit would decide what the other contributes
+        found.setdefault((example.example_id, example.unit), (example, row.place))
+        group, place = groups.setdefault(example.example_id, (example.group, row.place))
+        if group != example.group:
             raise row.error(f"repeats {place} in another group", "Give both the same group, or remove one.")
     if not found:
         raise DatasetError(f"{path} holds no examples.", "Give a file with at least one question and answer, or text.")
@@ -155,7 +168,8 @@ def _example(row: Row, columns: Columns) -> Example:
         answers=answers,
         passages=_texts(row, columns.passage, MAX_PASSAGE_CHARS),
         text=text,
-        group=_group(row, columns.group),
+        group=_name(row, columns.group),
+        unit=_name(row, columns.unit),
     )
 
 
@@ -168,7 +182,7 @@ def _check_complete(row: Row, columns: Columns, *, question: bool, answers: bool
         raise row.error(problem, "Fill them in, or say which columns hold them (--question-column and so on).")
 
 
-def _group(row: Row, column: str) -> str:
+def _name(row: Row, column: str) -> str:
     value = row.fields.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -214,7 +228,14 @@ class Split:
         return f"Split(train={len(self.train)}, validation={len(self.validation)}, held_out={len(self.held_out)})"
 
 
-def split(examples: Iterable[Example], *, seed: int = 0, validation: float = 0.1, held_out: float = 0.1) -> Split:
+def split(
+    examples: Iterable[Example],
+    *,
+    seed: int = 0,
+    validation: float = 0.1,
+    held_out: float = 0.1,
+    always_trains: bool = True,
+) -> Split:
     """Puts every group on one side, by a number in [0, 1) drawn from SHA-256 of seed and group.
 
     Below `held_out` it is held out, below `held_out + validation` it validates, else it trains. So a group's side
@@ -229,6 +250,8 @@ def split(examples: Iterable[Example], *, seed: int = 0, validation: float = 0.1
         seed: Another seed is another split.
         validation: Fraction of the groups in [0, 1).
         held_out: Fraction of the groups in [0, 1).
+        always_trains: Whether that exception is made. Without it no group decides where another one falls, which
+            differential privacy asks for.
 
     Raises:
         BadRequestError: The fractions are negative or leave nothing to train on.
@@ -240,7 +263,9 @@ def split(examples: Iterable[Example], *, seed: int = 0, validation: float = 0.1
         )
     ordered = sorted(examples, key=lambda example: (example.example_id, example.group))
     draws = {example.group: _draw(seed, example.group) for example in ordered}
-    train_from = min(held_out + validation, max(draws.values(), default=0.0))
+    train_from = held_out + validation
+    if always_trains:
+        train_from = min(train_from, max(draws.values(), default=0.0))
     sides: dict[str, list[Example]] = {"train": [], "validation": [], "held_out": []}
     for example in ordered:
         draw = draws[example.group]

@@ -12,6 +12,7 @@ from frag.types import Template
 from prompt_tuning.dataset import Objective
 from prompt_tuning.local_training import LocalSettings
 from prompt_tuning.methods.settings import LoraSettings, MethodSettings, TemplateSettings
+from prompt_tuning.privacy import NoPrivacySettings, PrivacySettings, refusals
 from prompt_tuning.robust import PlainSettings, RobustSettings
 from prompt_tuning.secure_mean import SecureSettings
 from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
@@ -96,6 +97,7 @@ class JobSettings(_Strict):
     context: ContextSettings = ContextSettings()
     update: UpdateSettings = UpdateSettings()
     aggregation: AggregationSettings = PlainSettings()
+    privacy: PrivacySettings = NoPrivacySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     public: PublicSettings | None = None
 
@@ -127,6 +129,8 @@ class JobSettings(_Strict):
             raise ValueError(
                 f"rounds.min_replies {self.rounds.min_replies} is over nodes_per_round {self.rounds.nodes_per_round}"
             )
+        if reasons := list(refusals(self)):
+            raise ValueError(f"privacy: {'; '.join(reasons)}")
         return self
 
     def _check_robust(self, aggregation: RobustSettings) -> None:
@@ -164,6 +168,13 @@ class JobSettings(_Strict):
             raise TypeError(f"{self.method.kind} has no candidates")
         alone = self.method.model_copy(update={"candidates": (self.method.candidates[number],)})
         return self.model_copy(update={"method": alone})
+
+    @property
+    def equal_weight(self) -> int:
+        """The n_k of every node, whatever it tells, where privacy wants that; 0 where nodes count by their examples."""
+        if self.privacy.mode == "none":
+            return 0
+        return self.aggregation.max_examples if isinstance(self.aggregation, SecureSettings) else 1
 
     @property
     def total_steps(self) -> int:

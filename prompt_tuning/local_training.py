@@ -116,9 +116,9 @@ def train(
             raise TrainingCancelledError("Training was cancelled.")
         optimizer.param_groups[0]["lr"] = schedule.learning_rate(settings, step)
         batch = [examples[index] for index in batches.next()]
-        loss = _accumulate(trainable, tensors, batch, settings.micro_batch_size)
+        loss = accumulate(trainable, tensors, batch, settings.micro_batch_size)
         if proximal_mu:
-            _pull_back(tensors, weights, proximal_mu)
+            pull_back(tensors, weights, proximal_mu)
         if not _clip(tensors, settings.clip_norm) or not math.isfinite(loss):
             num_skipped += 1
         else:
@@ -137,7 +137,7 @@ def train(
     )
 
 
-def _accumulate(
+def accumulate(
     trainable: "Trainable", tensors: "Mapping[str, Tensor]", batch: "Sequence[Prepared]", micro_batch_size: int
 ) -> float:
     """Adds the gradient of the mean loss per token of the whole batch; returns that loss."""
@@ -153,7 +153,8 @@ def _accumulate(
     return total
 
 
-def _pull_back(tensors: "Mapping[str, Tensor]", weights: Weights, mu: float) -> None:
+def pull_back(tensors: "Mapping[str, Tensor]", weights: Weights, mu: float) -> None:
+    """Adds the gradient of the proximal term."""
     import torch
 
     for name, tensor in tensors.items():

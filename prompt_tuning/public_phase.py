@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from frag.updates import Weights
 from prompt_tuning.job import ContextSettings, JobSettings, PublicSettings, UpdateSettings
+from prompt_tuning.privacy import NoPrivacySettings
+from prompt_tuning.robust import PlainSettings
 from prompt_tuning.strategies import ServerState
 
 PUBLIC_NODE = "public"
@@ -47,7 +49,7 @@ class PublicPasses:
 
 
 def public_job(job: JobSettings) -> JobSettings:
-    """The job as the public examples are trained on: their own passages, their own steps, nothing rounded."""
+    """The job for the public examples: their own passages, their own steps; nothing is rounded or hidden."""
     if job.public is None:
         raise ValueError("the job has no public phase")
     source = "none" if job.context.source == "none" else "given"
@@ -57,6 +59,8 @@ def public_job(job: JobSettings) -> JobSettings:
             "local": job.local.model_copy(update={"steps": job.public.steps}),
             "context": ContextSettings(source=source, num_passages=job.context.num_passages),
             "update": UpdateSettings(),
+            "aggregation": PlainSettings(),
+            "privacy": NoPrivacySettings(),
         }
     )
 

@@ -6,15 +6,17 @@ Source: Yu, Muñoz and Jannesari 2023, "Federated Foundation Models", Algorithm 
 McMahan et al. 2017, which the former leaves out.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from frag.errors import UpdateError
-from frag.sampling import derive_seed
+from frag.privacy.draws import SecretDraws
+from frag.sampling import derive_seed, sample_nodes
 from frag.summation import FixedPointSum
 from frag.updates import Update, UpdateLimits, Weights, check_update
+from prompt_tuning.client_privacy import ClientPlan, ClientSum, draw_nodes
 from prompt_tuning.job import JobSettings
 from prompt_tuning.local_training import Schedule
 from prompt_tuning.robust import PlainSettings, RobustSettings, aggregate
@@ -44,6 +46,9 @@ class Round:
         self._state = state
         self._sum = FixedPointSum(state.weights)
         self._kept: list[Update] = []
+        self._private = None
+        if job.privacy.mode == "client":
+            self._private = ClientSum(ClientPlan.of(job), state.weights, state.clip_norm)
         self._limits = UpdateLimits(max_examples=job.update.max_examples, max_norm=job.update.max_norm)
         self._metrics: dict[str, dict[str, float]] = {}
         self._remarks: dict[str, str] = {}
@@ -59,7 +64,11 @@ class Round:
             return False
         try:
             checked, reasons = check_update(update, self._state.weights, self._state.round_num, self._limits)
-            if not isinstance(self._job.aggregation, PlainSettings):
+            if self._job.equal_weight:
+                checked = replace(checked, num_examples=self._job.equal_weight)
+            if self._private is not None:
+                self._private.add(checked.delta)
+            elif not isinstance(self._job.aggregation, PlainSettings):
                 self._kept.append(checked)
             else:
                 self._sum.add(checked.delta, checked.num_examples)
@@ -72,7 +81,12 @@ class Round:
         return True
 
     def finish(self) -> RoundResult:
-        """Applies the strategy to the mean. Raises UpdateError when there are fewer updates than the job asks for."""
+        """Applies the strategy to the mean. Raises UpdateError when there are fewer updates than the job asks for.
+
+        Under client-level privacy nobody is asked for: a round that depended on who replied would tell about them.
+        """
+        if self._private is not None:
+            return self._finish_private(self._private)
         if self.num_added < self._job.rounds.min_replies:
             raise UpdateError(f"{self.num_added} updates of {self._job.rounds.min_replies} needed.")
         state = make_strategy(self._job.strategy).apply(self._state, self._mean())
@@ -81,6 +95,17 @@ class Round:
             contributors=tuple(sorted(self._metrics)),
             remarks=self._remarks,
             metrics=mean_metrics(self._metrics[node] for node in sorted(self._metrics)),
+        )
+
+    def _finish_private(self, private: ClientSum) -> RoundResult:
+        """Metrics of nodes are left out; clipping norms follow from noised counts and may be seen."""
+        mean, clip_norm = private.finish(SecretDraws())
+        state = make_strategy(self._job.strategy).apply(self._state, mean)
+        return RoundResult(
+            state=replace(state, clip_norm=clip_norm),
+            contributors=tuple(sorted(self._metrics)),
+            remarks=self._remarks,
+            metrics={"clip_norm": private.clip_norm},
         )
 
     def _mean(self) -> Weights:
@@ -111,6 +136,13 @@ def mean_metrics(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     names = set.intersection(*(set(row) for row in found)) if found else set()
     means = {name: float(np.mean([row[name] for row in found])) for name in sorted(names)}
     return {name: value for name, value in means.items() if np.isfinite(value)}
+
+
+def choose_nodes(job: JobSettings, available: Sequence[str], round_num: int) -> list[str]:
+    """Who takes part in a round: by seed, or by secret draws where privacy rests on them."""
+    if job.privacy.mode == "client":
+        return draw_nodes(available, ClientPlan.of(job), SecretDraws())
+    return sample_nodes(available, job.rounds.nodes_per_round, seed=job.seed, round_num=round_num)
 
 
 def node_seed(job: JobSettings, round_num: int, node_id: str) -> int:

@@ -6,14 +6,15 @@ The model is loaded once and frozen keys and values are shared, which changes no
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from frag.privacy.draws import SecretDraws
 from frag.quantization import compress, decode, encode
-from frag.sampling import sample_nodes
 from frag.updates import Update, Weights, difference
 from prompt_tuning.buffered_simulation import BufferedSimulation
 from prompt_tuning.job import JobSettings, PublicSettings
-from prompt_tuning.local_training import train
+from prompt_tuning.local_training import Trained, train
+from prompt_tuning.private_training import Mechanism, Unit, train_privately
 from prompt_tuning.public_phase import PublicPasses, moved, pass_name, public_job
-from prompt_tuning.rounds import Round, RoundResult, node_seed, schedule
+from prompt_tuning.rounds import Round, RoundResult, choose_nodes, node_seed, schedule
 from prompt_tuning.strategies import ServerState, make_strategy
 from prompt_tuning.trainable import Prepared, Trainable
 
@@ -32,6 +33,8 @@ class Simulation:
         validation: Of every node, for stopping early.
         public: Examples that are trained on before each round, where the job has a public phase.
         public_validation: What decides when the nodes' turn comes.
+        units: Instead of `nodes`, what each unit of every node has, where privacy is record-level.
+        max_rounds: Fewer than the job's where its privacy budget ends before.
     """
 
     job: JobSettings
@@ -41,6 +44,8 @@ class Simulation:
     on_step: OnStep = lambda _node, _step, _loss: None
     public: Sequence[Prepared] = ()
     public_validation: Sequence[Prepared] = ()
+    units: Mapping[str, Sequence[Unit]] = field(default_factory=dict)
+    max_rounds: int | None = None
     _residuals: dict[str, Weights] = field(default_factory=dict)
 
     def start(self, weights: Weights) -> ServerState:
@@ -52,7 +57,8 @@ class Simulation:
         if self.job.strategy.kind == "fedbuff":
             yield from BufferedSimulation(self.job, list(self.nodes), self._train).run(state)
             return
-        while state.round_num < self.job.rounds.number:
+        last = self.job.rounds.number if self.max_rounds is None else self.max_rounds
+        while state.round_num < last:
             result = self._play(state)
             state = result.state
             yield result
@@ -62,9 +68,7 @@ class Simulation:
         if self.job.public is not None:
             passes = self._optimise(self.job.public, state)
             state, seen = passes.state, passes.metrics()
-        chosen = sample_nodes(
-            list(self.nodes), self.job.rounds.nodes_per_round, seed=self.job.seed, round_num=state.round_num
-        )
+        chosen = choose_nodes(self.job, list(self.units or self.nodes), state.round_num)
         current = Round(self.job, state, len(chosen))
         for node_id in chosen:
             current.offer(self._train(node_id, state))
@@ -95,17 +99,7 @@ class Simulation:
     def _train(self, node_id: str, state: ServerState) -> Update:
         broadcast = self.job.update.broadcast
         given = decode(encode(state.weights, broadcast), state.weights, broadcast)
-        trained = train(
-            self.trainable,
-            given,
-            self.nodes[node_id],
-            self.job.local,
-            schedule(self.job, state.round_num),
-            seed=node_seed(self.job, state.round_num, node_id),
-            proximal_mu=make_strategy(self.job.strategy).proximal_mu,
-            validation=self.validation.get(node_id, ()),
-            on_step=lambda step, loss: self.on_step(node_id, step, loss),
-        )
+        trained = self._steps(node_id, state, given)
         delta = difference(trained.weights, given)
         content, self._residuals[node_id] = compress(delta, self._residuals.get(node_id), self.job.update.encoding)
         return Update(
@@ -114,4 +108,32 @@ class Simulation:
             delta=decode(content, state.weights, self.job.update.encoding),
             num_examples=trained.num_examples,
             metrics=trained.metrics,
+        )
+
+    def _steps(self, node_id: str, state: ServerState, given: Weights) -> Trained:
+        mu = make_strategy(self.job.strategy).proximal_mu
+        place = schedule(self.job, state.round_num)
+        if self.job.privacy.mode == "record":
+            units = self.units[node_id]
+            mechanism = Mechanism.of(self.job, len(units))
+            return train_privately(
+                self.trainable,
+                given,
+                units,
+                self.job.local,
+                place,
+                mechanism=mechanism,
+                draws=SecretDraws(),
+                proximal_mu=mu,
+            )
+        return train(
+            self.trainable,
+            given,
+            self.nodes[node_id],
+            self.job.local,
+            place,
+            seed=node_seed(self.job, state.round_num, node_id),
+            proximal_mu=mu,
+            validation=self.validation.get(node_id, ()),
+            on_step=lambda step, loss: self.on_step(node_id, step, loss),
         )

@@ -89,6 +89,18 @@ class Trainable:
         self._inputs.prepare([example.divided.frozen for example in prepared], progress)
         return prepared
 
+    def prepare_units(
+        self,
+        units: Sequence[Sequence[Example]],
+        objective: Objective = Objective.SUPERVISED,
+        vectors: Sequence[Sequence[FloatArray]] | None = None,
+    ) -> list[list[Prepared]]:
+        """`prepare`, keeping together what belongs to one unit; `vectors` likewise."""
+        given = vectors if vectors is not None else [None] * len(units)
+        prepared = [self.lay_out(unit, objective, own) for unit, own in zip(units, given, strict=True)]
+        self._inputs.prepare([example.divided.frozen for unit in prepared for example in unit], lambda *_: None)
+        return prepared
+
     def lay_out(
         self,
         examples: Sequence[Example],

@@ -1,6 +1,7 @@
 """`frag simulate`: a job over simulated nodes in one process, from a file of examples to an adaptation file."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from frag.updates import Weights
 from prompt_tuning.adaptation_file import save_adaptation
 from prompt_tuning.dataset import Example, read_examples, split
 from prompt_tuning.job import JobSettings
+from prompt_tuning.private_training import by_unit
 from prompt_tuning.rounds import RoundResult
 from prompt_tuning.simulation import Simulation
+from prompt_tuning.spending import spent_by
 from prompt_tuning.trainable import Prepared, Trainable
 
 _MAX_HELD_OUT = 200
@@ -35,6 +38,8 @@ class Simulated:
     num_examples: int
     num_bytes: int
     adaptation: Adaptation = field(repr=False)
+    spent: Mapping[str, float] = field(default_factory=dict)
+    """What the job cost, by name: ε and δ of its claim, and what they rest on; empty where nothing is claimed."""
 
 
 def simulate(
@@ -61,12 +66,15 @@ def simulate(
         BadRequestError: There are fewer groups than nodes, or the job has a public phase and there is no file for it.
         DatasetError: The file cannot be used.
         ModelError: The model is missing, or the method does not fit it.
+        LedgerError: The job costs a node more than its privacy budget, or leaves no round.
     """
     from prompt_tuning.language_model import TransformersLanguageModel
 
     if job.method.kind == "template":
         raise BadRequestError("There is nothing to train in written prompts.", "Compare them with `frag train`.")
-    nodes = {name: split(part) for name, part in _deal(read_examples(data), num_nodes, job.seed).items()}
+    dealt = _deal(read_examples(data), num_nodes, job.seed)
+    nodes = {name: split(part, always_trains=job.privacy.mode != "record") for name, part in dealt.items()}
+    spent = spent_by(job, [len(by_unit(part.train, job.objective)) for part in nodes.values()])
     model = TransformersLanguageModel(locate(model_name, Kind.LANGUAGE_MODEL), threads=threads)
     trainable = Trainable(model, job.method, job.template)
     embed, width, fingerprint = _embedder(trainable, threads)
@@ -74,11 +82,19 @@ def simulate(
     def prepared(examples: Sequence[Example]) -> list[Prepared]:
         return trainable.prepare(examples, job.objective, embed(examples))
 
+    def prepared_units(examples: Sequence[Example]) -> list[list[Prepared]]:
+        units = by_unit(examples, job.objective)
+        vectors = [embed(unit) or [] for unit in units] if trainable.method.reads_vectors else None
+        return trainable.prepare_units(units, job.objective, vectors)
+
+    by_units = job.privacy.mode == "record"
     simulation = Simulation(
         job,
         trainable,
-        {name: prepared(part.train) for name, part in nodes.items()},
+        {} if by_units else {name: prepared(part.train) for name, part in nodes.items()},
         {name: prepared(part.validation) for name, part in nodes.items() if job.local.validate_every},
+        units={name: prepared_units(part.train) for name, part in nodes.items()} if by_units else {},
+        max_rounds=int(spent.get("rounds", job.rounds.number)),
         **_public_parts(job, public, trainable, embed),
     )
     state = first = simulation.start(trainable.initial(seed=job.seed, vector_width=width))
@@ -96,6 +112,8 @@ def simulate(
         base_model=model.fingerprint,
         layout=model.layout.fingerprint,
         embedder=fingerprint,
+        epsilon=spent.get("epsilon", math.inf),
+        delta=spent.get("delta", 0.0),
     )
     held_out = prepared([example for part in nodes.values() for example in part.held_out][:_MAX_HELD_OUT])
     return Simulated(
@@ -104,6 +122,7 @@ def simulate(
         num_examples=sum(len(part.train) for part in nodes.values()),
         num_bytes=adaptation.num_bytes,
         adaptation=adaptation,
+        spent=spent,
     )
 
 

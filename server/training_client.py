@@ -138,6 +138,8 @@ def print_job(job: Mapping[str, Any]) -> None:
     console = Console()
     console.print(f"[bold]{job['job_id']}[/bold]  {job['state']}  {job['error']}")
     console.print(rounds_table(job["rounds"], candidates(job)))
+    if job.get("privacy"):
+        console.print(job["privacy"])
     for row in job["rounds"]:
         for node, remark in row["remarks"].items():
             console.print(f"round {row['round']}: {node}: {remark}")

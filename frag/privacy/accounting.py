@@ -1,6 +1,7 @@
 """What is spent: (ε, δ) of training plans, zCDP of answers. All composition is dp-accounting's."""
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from frag.errors import SettingsError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 DELTA = 1e-5
 """Of all claims unless said otherwise."""
+
+_LEAST_NOISE, _MOST_NOISE = 0.25, 1024.0
 
 
 def sampled_gaussian(noise_multiplier: float, sampling_rate: float, steps: int) -> "DpEvent":
@@ -40,6 +43,50 @@ def epsilon_by_pld(event: "DpEvent", delta: float = DELTA) -> float:
     from dp_accounting.pld import PLDAccountant
 
     return float(PLDAccountant().compose(event).get_epsilon(_checked(delta)))
+
+
+@lru_cache(maxsize=256)
+def plan_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, delta: float = DELTA) -> float:
+    """ε by PLD of a fixed plan of DP-SGD; 0 without a step. Takes up to seconds the first time."""
+    return epsilon_by_pld(sampled_gaussian(noise_multiplier, sampling_rate, steps), delta) if steps else 0.0
+
+
+def steps_within(epsilon: float, noise_multiplier: float, sampling_rate: float, most: int, delta: float = DELTA) -> int:
+    """The largest number of steps, up to `most`, whose ε by PLD stays within the budget."""
+    low, high = 0, min(1, most)  # plans far over the budget take long to account for
+    while low < high and plan_epsilon(noise_multiplier, sampling_rate, high, delta) <= epsilon:
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if plan_epsilon(noise_multiplier, sampling_rate, middle, delta) <= epsilon:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def noise_within(epsilon: float, sampling_rate: float, steps: int, delta: float = DELTA) -> float:
+    """A σ whose plan costs at most ε by PLD, at most 1 % above the smallest one and at least 0.25.
+
+    Raises:
+        SettingsError: ε is no budget, or σ = 1024 is not enough.
+    """
+    if not 0 < epsilon < math.inf:
+        raise SettingsError(f"ε = {epsilon} is no budget.", "Use a positive number.")
+
+    def is_enough(noise: float) -> bool:
+        return plan_epsilon(noise, sampling_rate, steps, delta) <= epsilon
+
+    if not is_enough(_MOST_NOISE):
+        raise SettingsError(f"No noise brings this plan to ε = {epsilon:g}.", "Use fewer steps or more units.")
+    high = _MOST_NOISE
+    while high > _LEAST_NOISE and is_enough(high / 2):
+        high /= 2
+    low = high / 2
+    while high > _LEAST_NOISE and high - low > 0.01 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
 
 
 def epsilon_by_rdp(event: "DpEvent", delta: float = DELTA) -> float:

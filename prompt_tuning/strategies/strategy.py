@@ -14,11 +14,15 @@ from frag.updates import Weights
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """All that a strategy keeps: the weights after `round_num` rounds, and moments by name of slot and tensor."""
+    """All that a strategy keeps: the weights after `round_num` rounds, and moments by name of slot and tensor.
+
+    `clip_norm` is that of the next round where clipping adapts; 0 before the first and where it does not.
+    """
 
     weights: Weights = field(repr=False)
     round_num: int = 0
     slots: Mapping[str, Weights] = field(default_factory=dict, repr=False)
+    clip_norm: float = 0.0
 
     def to_bytes(self) -> bytes:
         """One safetensors file, bit exact."""
@@ -27,13 +31,17 @@ class ServerState:
         tensors = {f"weights/{name}": value for name, value in self.weights.items()}
         for slot, values in self.slots.items():
             tensors |= {f"slots/{slot}/{name}": value for name, value in values.items()}
-        return save({n: np.asarray(v, order="C") for n, v in tensors.items()}, {"round": str(self.round_num)})
+        return save({n: np.asarray(v, order="C") for n, v in tensors.items()}, {"round": self._header()})
+
+    def _header(self) -> str:
+        return f"{self.round_num} {self.clip_norm!r}" if self.clip_norm else str(self.round_num)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "ServerState":
         """Raises UpdateError when `content` was not made by `to_bytes`."""
         tensors, text = read_state(content, "round")
-        if not (text.isdecimal() and len(text) < 10) or any(value.dtype != np.float32 for value in tensors.values()):
+        number, _, clip = text.partition(" ")
+        if not (number.isdecimal() and len(number) < 10) or any(v.dtype != np.float32 for v in tensors.values()):
             raise corrupt()
         weights: dict[str, npt.NDArray[np.float32]] = {}
         slots: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
@@ -47,7 +55,17 @@ class ServerState:
         shapes = shapes_of(weights)
         if any(shapes_of(values) != shapes for values in slots.values()):
             raise corrupt()
-        return cls(weights=weights, round_num=int(text), slots=slots)
+        return cls(weights=weights, round_num=int(number), slots=slots, clip_norm=_clip_norm(clip))
+
+
+def _clip_norm(text: str) -> float:
+    try:
+        value = float(text or 0)
+    except ValueError as error:
+        raise corrupt() from error
+    if not 0 <= value < np.inf:
+        raise corrupt()
+    return value
 
 
 def read_state(content: bytes, key: str) -> tuple[dict[str, npt.NDArray[Any]], str]:

@@ -1,1 +1,1 @@
-"""Attacks on the product's own promises, each with a number."""
+"""`frag audit`: attacks on the product's own code, with a number each. One attack a file; `registry` names them."""

@@ -40,6 +40,7 @@ def add(
     passage_column: Annotated[str, typer.Option(help="Holds the passage with the answer, if any.")] = "passage",
     text_column: Annotated[str, typer.Option(help="Holds plain text, for the objective causal_lm.")] = "text",
     group_column: Annotated[str, typer.Option(help="Rows of one value stay on one side of a split.")] = "group",
+    unit_column: Annotated[str, typer.Option(help="Names the person or document that DP training protects.")] = "unit",
     *,
     replace: Annotated[bool, typer.Option("--replace", help="In place of one of the same name.")] = False,
     as_json: AsJson = False,
@@ -48,7 +49,12 @@ def add(
     from prompt_tuning.dataset import Columns, split
 
     columns = Columns(
-        question=question_column, answer=answer_column, passage=passage_column, text=text_column, group=group_column
+        question=question_column,
+        answer=answer_column,
+        passage=passage_column,
+        text=text_column,
+        group=group_column,
+        unit=unit_column,
     )
     datasets = _datasets(folder)
     info = datasets.add(name, file, columns, replace=replace)

@@ -43,6 +43,45 @@ def epsilon(
 
 
 @app.command()
+def training(
+    units: Annotated[int, typer.Option(min=1, help="N: units of a node.")],
+    batch: Annotated[int, typer.Option(min=1, help="B: expected units of a step.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="R: rounds of the job.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="E: steps of a node in a round.")] = 20,
+    noise: Annotated[float | None, typer.Option(help="σ: noise over clipping norm.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="A budget, to be told the noise that it needs.")] = None,
+    delta: Delta = 1e-5,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """ε of a job with record-level privacy at one node, or the noise that keeps it within a budget."""
+    from frag.errors import BadRequestError
+    from frag.privacy.accounting import noise_within, plan_epsilon
+
+    if (noise is None) == (epsilon is None):
+        raise BadRequestError("Either the noise or the budget is to be found.", "Give --noise or --epsilon.")
+    rate = min(1.0, batch / units)
+    sigma = (
+        noise if noise is not None else math.ceil(100 * noise_within(epsilon or 0.0, rate, rounds * steps, delta)) / 100
+    )
+    found = {
+        "noise_multiplier": sigma,
+        "sampling_rate": rate,
+        "steps": rounds * steps,
+        "epsilon_pld": plan_epsilon(sigma, rate, rounds * steps, delta),
+        "delta": delta,
+    }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(
+        f"σ = {sigma:g}, q = {rate:.4f}, {rounds * steps} steps: ε = {found['epsilon_pld']:.4f} at δ = {delta:g}"
+    )
+    if delta * units > 1:
+        typer.echo(f"δ is over 1 in {units:,} units: nodes refuse it")
+
+
+@app.command()
 def decoding(
     epsilon: Annotated[float, typer.Option(help="ε of all questions together.")],
     references: Annotated[int, typer.Option(min=1, help="S: the divisor of the references' votes.")] = 8,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def simulate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from prompt_tuning.job import load_job
+    from prompt_tuning.privacy import promise
     from server.simulating import simulate as play
     from server.simulating import write_adaptation
 
@@ -45,24 +47,41 @@ def simulate(
     if out is not None:
         write_adaptation(result, out)
     if as_json:
-        held_out = [loss if math.isfinite(loss) else None for loss in result.held_out_losses]
         typer.echo(
             json.dumps(
                 {
-                    "losses": result.losses,
-                    "held_out_losses": held_out,
+                    "losses": _finite(result.losses),
+                    "held_out_losses": _finite(result.held_out_losses),
                     "num_examples": result.num_examples,
                     "num_bytes": result.num_bytes,
+                    "privacy": {"mode": settings.privacy.mode, **result.spent},
                 }
             )
         )
         return
     typer.echo(f"{result.num_examples} examples on {nodes} nodes, {result.num_bytes:,} trained bytes")
     for number, loss in enumerate(result.losses, 1):
-        typer.echo(f"round {number:4}  loss {loss:.4f}")
+        if math.isfinite(loss):
+            typer.echo(f"round {number:4}  loss {loss:.4f}")
+    if result.spent:
+        _print_spent(result.spent, settings.rounds.number)
+        typer.echo(promise(settings))
     first, last = result.held_out_losses
     if math.isfinite(last):
         perplexities = f"perplexity {math.exp(first):.2f} to {math.exp(last):.2f}"
         typer.echo(f"held-out loss {first:.4f} to {last:.4f}, {perplexities}")
     if out is not None:
         typer.echo(f"wrote {out}")
+
+
+def _finite(losses: Sequence[float]) -> list[float | None]:
+    """As JSON can say it. Losses of nodes are withheld where their examples are protected."""
+    return [loss if math.isfinite(loss) else None for loss in losses]
+
+
+def _print_spent(spent: Mapping[str, float], num_rounds: int) -> None:
+    typer.echo(f"ε = {spent['epsilon']:.4f} at δ = {spent['delta']:g}")
+    if "epsilon_sampling_known" in spent:
+        typer.echo(f"ε = {spent['epsilon_sampling_known']:.4f} against those who know which nodes took part")
+    if spent.get("rounds", num_rounds) < num_rounds:
+        typer.echo(f"stopped after {spent['rounds']:.0f} of {num_rounds} rounds: the next one is over the budget")

@@ -23,6 +23,7 @@ from server.node.process import NodeProcess, Peer
 from server.node.profile import ProfileDesk
 from server.node.state import NodeFolder, Status, write_status
 from server.node.training.desk import TrainingDesk
+from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
 from server.sealed.desk import open_desk
@@ -117,6 +118,8 @@ async def _open_training(
         process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
         sums=sums,
         aggregation=settings.policy.aggregation,
+        private=PrivateRounds(folder.ledger, settings.policy.training_epsilon),
+        only_private=settings.policy.training_privacy == "record",
     )
     stack.push_async_callback(desk.close)
     return desk, prompts

@@ -13,7 +13,9 @@ import msgspec
 import structlog
 
 from frag.errors import ConflictError, FragError
+from prompt_tuning.client_privacy import check_population
 from prompt_tuning.job import JobSettings
+from prompt_tuning.privacy import promise
 from server.coordinator.tables import JobRow
 from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import ENDED, TrainingRecords, rounds_view
@@ -64,7 +66,12 @@ class JobService:
                 await self._worker
 
     async def create(self, job: JobSettings) -> str:
-        """Queues a job and returns its id; durable when it returns. Raises BadRequestError without its public data."""
+        """Queues a job and returns its id; durable when it returns.
+
+        Raises:
+            BadRequestError: Its public data is not here, or there are too few nodes for its privacy.
+        """
+        check_population(job)
         await self._public.check(job)
         job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
         await self._records.add_job(job_id, job.model_dump_json())
@@ -103,7 +110,8 @@ class JobService:
         written = view["job"]["method"]["kind"] == "template"
         rounds = [r.view() for r in records if r.round_num] if written else rounds_view(records, final)
         names = [row.version for row in versions]
-        return {**view, "waiting": self._waiting(view), "rounds": rounds, "versions": names}
+        promised = {"privacy": _promise(view["job"], final)}
+        return {**view, **promised, "waiting": self._waiting(view), "rounds": rounds, "versions": names}
 
     def _waiting(self, view: Mapping[str, Any]) -> str:
         """What a job waits for; empty when it waits for nothing."""
@@ -192,6 +200,22 @@ class JobService:
             _log.error("job_failed", job=job_id, error=type(error).__name__)
             await self._records.set_state(job_id, "failed", type(error).__name__)
             self._emit(job_id, "failed", {"code": "internal", "detail": type(error).__name__})
+
+
+def _promise(settings: Mapping[str, Any], spent: Mapping[str, float]) -> str:
+    """What the job claims in plain words, with what was spent once it is done; empty where there is no claim."""
+    if settings.get("privacy", {"mode": "none"})["mode"] == "none":
+        return ""
+    job = JobSettings.model_validate(settings)
+    claim = promise(job)
+    if "epsilon_sampling_known" in spent:
+        claim += (
+            f" Spent in {spent['rounds']:.0f} of {job.rounds.number} rounds: ε = {spent['epsilon']:.3g}; "
+            f"{spent['epsilon_sampling_known']:.3g} against those who know who took part."
+        )
+        if spent["rounds"] < job.rounds.number:
+            claim += " The job stopped there: the next round is over its budget."
+    return claim
 
 
 def _job_view(row: JobRow) -> dict[str, Any]:

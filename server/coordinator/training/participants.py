@@ -150,6 +150,8 @@ class Participants:
         return reply, ticket.brought or b""
 
     def _show(self, node: str, round_num: int, progress: Progress) -> None:
+        if self.job.privacy.mode != "none":
+            return  # losses are of private examples
         self.emit(
             "progress",
             {

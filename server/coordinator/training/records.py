@@ -105,10 +105,10 @@ class TrainingRecords:
             row = await session.get_one(JobRow, job_id)
             row.roster = json.dumps({"round": round_num, "nodes": list(nodes)})
 
-    async def roster(self, job_id: str, round_num: int) -> list[str]:
-        """Who this round began with before; empty when it has not begun."""
+    async def roster(self, job_id: str, round_num: int) -> list[str] | None:
+        """Who this round began with before; None when it has not begun."""
         noted = json.loads((await self.job(job_id)).roster or "{}")
-        return list(noted["nodes"]) if noted.get("round") == round_num else []
+        return list(noted["nodes"]) if noted.get("round") == round_num else None
 
     async def commit_round(self, job_id: str, record: RoundRecord) -> None:
         """A round is done: weights, optimiser state, who contributed what, all or nothing."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from frag.errors import UpdateError
 from frag.quantization import decode, encode
-from frag.sampling import sample_nodes
 from frag.updates import Update
-from prompt_tuning.rounds import Round, RoundResult
+from prompt_tuning.rounds import Round, RoundResult, choose_nodes
+from prompt_tuning.spending import rounds_allowed
 from prompt_tuning.strategies import ServerState
 from server.coordinator.links import NodeFailedError
 from server.coordinator.training.commits import Commits
@@ -37,11 +37,19 @@ class SynchronousRun:
     public: PublicPhase | None = None
 
     async def run(self) -> ServerState:
-        """The last state."""
+        """The last state.
+
+        Raises:
+            LedgerError: The job's privacy budget allows no round.
+        """
+        job = self.participants.job
         state = await self.commits.last()
+        allowed = await asyncio.to_thread(rounds_allowed, job)
         try:
-            while state.round_num < self.participants.job.rounds.number:
+            while state.round_num < allowed:
                 state = await self._play(state)
+            if allowed < job.rounds.number:
+                self.participants.emit("halted", {"round": allowed, "reason": "the next round is over the budget"})
         finally:
             if self.public is not None:
                 await self.public.close()
@@ -85,14 +93,17 @@ class SynchronousRun:
     async def _roster(self, round_num: int) -> list[str]:
         """Who takes part. An interrupted round waits for those that it had begun with."""
         job, job_id, records = self.participants.job, self.participants.job_id, self.commits.records
-        wanted = await records.roster(job_id, round_num)
+        noted = await records.roster(job_id, round_num)
+        wanted = noted or []
         until = time.monotonic() + job.rounds.rejoin_s
         while wanted and time.monotonic() < until:
             if set(wanted) <= set(self.participants.connected()):
                 return wanted
             await asyncio.sleep(_POLL_S)
+        if noted is not None and job.privacy.mode == "client":
+            return noted  # drawn once: a sample that is drawn until all of it replies is no random one
         available = await self.participants.available()
-        nodes = sample_nodes(available, job.rounds.nodes_per_round, seed=job.seed, round_num=round_num)
+        nodes = choose_nodes(job, available, round_num)
         await records.set_roster(job_id, round_num, nodes)
         return nodes
 

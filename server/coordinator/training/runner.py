@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from frag.quantization import decode
 from frag.settings import ModelSettings
 from frag.types import Adaptation
 from prompt_tuning.job import JobSettings
+from prompt_tuning.spending import published_claim
 from prompt_tuning.strategies import ServerState, make_strategy
 from server.coordinator.blobs import Blobs
 from server.coordinator.links import Registry
@@ -93,6 +95,7 @@ class JobRunner:
         self, job_id: str, job: JobSettings, info: StartInfo, state: ServerState, metrics: Mapping[str, float]
     ) -> str:
         settings = job.method.model_dump(mode="json", exclude={"kind", "place", "candidates"})
+        claim = await asyncio.to_thread(published_claim, job, state.round_num)
         adaptation = Adaptation(
             method=job.method.kind,
             settings=settings,
@@ -102,8 +105,10 @@ class JobRunner:
             base_model=info.base_model,
             layout=info.layout,
             embedder=info.embedder,
+            epsilon=claim.get("epsilon", math.inf),
+            delta=claim.get("delta", 0.0),
         )
-        return await self.versions.add(adaptation, version=job_id, job_id=job_id, metrics=metrics)
+        return await self.versions.add(adaptation, version=job_id, job_id=job_id, metrics={**metrics, **claim})
 
 
 def _own(content: bytes) -> "dict[str, Any]":

@@ -15,13 +15,15 @@ import numpy as np
 import structlog
 
 from frag.durable import write_private
-from frag.errors import DatasetError, ForbiddenError, SecureSumError
+from frag.errors import DatasetError, ForbiddenError, LedgerError, SecureSumError
 from frag.protocols import FloatArray
 from prompt_tuning.dataset import Example, Objective, split
 from prompt_tuning.job import JobSettings
+from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
 from server.node.training.contexts import join_passages
-from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample
+from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample, example_of
+from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.wire.messages import Progress, SumStage, Train, Trained
 
@@ -68,6 +70,8 @@ class TrainingDesk:
         process: TrainingProcess,
         sums: Sums | None = None,
         aggregation: Collection[str] = ("plain", "robust", "secagg"),
+        private: PrivateRounds | None = None,
+        only_private: bool = False,
     ) -> None:
         self._node_id = node_id
         self._folder = folder.resolve()
@@ -77,6 +81,9 @@ class TrainingDesk:
         self._process = process
         self._sums = sums
         self._aggregation = aggregation
+        self._private = private
+        self._only_private = only_private
+        self._turn = asyncio.Lock()
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
@@ -85,17 +92,14 @@ class TrainingDesk:
     async def train(self, request: Train, on_progress: Send) -> Trained:
         """One round. Raises FragError; cancelling stops the training process."""
         job = JobSettings.model_validate_json(request.job)
-        if job.aggregation.mode not in self._aggregation:
-            # the node decides: a coordinator cannot have a hidden update sent in the open by asking for another mode
-            raise ForbiddenError(f"This node's updates are not put together in the mode {job.aggregation.mode}.")
+        self._check_allowed(job)
         job_folder = self._folder / request.job_id
-        await asyncio.to_thread(_check_same_mode, job_folder, job)
-        name = f"{request.round_num}-{request.weights_sha256[:16]}"
-        update, done_file = job_folder / f"update-{name}", job_folder / f"done-{name}.json"
-        done = _stored(done_file, update) if request.train else None
-        if done is None:
-            done = await self._work(request, job_folder, update, on_progress)
-            await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
+        await asyncio.to_thread(_check_same_job, job_folder, job)
+        if _is_private(job) and not request.train:
+            return Trained(request_id=request.request_id, num_examples=0, metrics={})  # nothing private is measured
+        update = job_folder / f"update-{_name(request)}"
+        async with self._turn:  # two requests for one round, or the second would draw it again
+            done = await self._done(request, job, job_folder, update, on_progress)
         digest = ""
         if request.train and job.aggregation.mode == "secagg":
             # only the masked sum leaves: no number of examples, no metrics of this node
@@ -111,13 +115,36 @@ class TrainingDesk:
             update_sha256=digest,
         )
 
+    async def _done(self, request: Train, job: JobSettings, folder: Path, update: Path, on_progress: Send) -> Done:
+        """What a request ends in, from the disk where it was carried out before."""
+        done_file = folder / f"done-{_name(request)}.json"
+        done = _stored(done_file, update) if request.train else None
+        if done is None:
+            done = await self._work(request, job, folder, update, on_progress)
+            await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
+        if _is_private(job):
+            await asyncio.to_thread(self._paid().forget_key, request, folder)
+        return done
+
+    def _check_allowed(self, job: JobSettings) -> None:
+        """The node decides: a coordinator cannot have a hidden update sent in the open by asking for another mode."""
+        if job.aggregation.mode not in self._aggregation:
+            raise ForbiddenError(f"This node's updates are not put together in the mode {job.aggregation.mode}.")
+        if self._only_private and not _is_private(job):
+            raise ForbiddenError('This node trains with record-level privacy only ([privacy] mode = "record").')
+
+    def _paid(self) -> PrivateRounds:
+        if self._private is None:
+            raise LedgerError("There is no ledger here that a private job could be charged to.")
+        return self._private
+
     async def sum_stage(self, request: SumStage) -> bytes:
         """One stage of a secure sum. Raises SecureSumError."""
         if self._sums is None:
             raise SecureSumError("This node takes no part in secure sums.")
         return await self._sums.carry_out(request)
 
-    async def _work(self, request: Train, job_folder: Path, update: Path, on_progress: Send) -> Done:
+    async def _work(self, request: Train, job: JobSettings, job_folder: Path, update: Path, on_progress: Send) -> Done:
         weights = job_folder / f"weights-{request.weights_sha256[:16]}"
         await asyncio.to_thread(self._set_up, request, job_folder)
         if not await asyncio.to_thread(weights.is_file):
@@ -132,6 +159,8 @@ class TrainingDesk:
             evaluate=request.evaluate,
             train=request.train,
         )
+        if _is_private(job):
+            order = await asyncio.to_thread(self._private_order, order, request, job, job_folder)
 
         def on_step(step: Step) -> None:
             on_progress(
@@ -143,18 +172,27 @@ class TrainingDesk:
         await asyncio.to_thread(_sweep, job_folder, weights)
         return done
 
+    def _private_order(self, order: Order, request: Train, job: JobSettings, job_folder: Path) -> Order:
+        """The order with its key; the whole job is paid for when it returns."""
+        examples = msgspec.msgpack.decode((job_folder / "examples.msgpack").read_bytes(), type=JobExamples)
+        num_units = len(by_unit(map(example_of, examples.train), job.objective))
+        plan = self._paid().reserve(request, job, job_folder, num_units)
+        key = self._paid().key(request, job_folder)
+        return msgspec.structs.replace(order, evaluate=False, key=key, num_units=plan.num_units)
+
     def _set_up(self, request: Train, job_folder: Path) -> None:
         """Joins examples with passages once a job, so that all its rounds train on the same."""
         target = job_folder / "examples.msgpack"
         if target.is_file() and (job_folder / "job.json").is_file():
             return
         job = JobSettings.model_validate_json(request.job)
-        parts = split(fitting(self._datasets.load(job.dataset), job))
+        parts = split(fitting(self._datasets.load(job.dataset), job), always_trains=not _is_private(job))
+        measured = () if _is_private(job) else parts.held_out or parts.validation
         look_up = self._library.look_up
         stored = JobExamples(
             train=self._stored(job, join_passages(parts.train, job, look_up)),
             validation=self._stored(job, join_passages(parts.validation, job, look_up)),
-            held_out=self._stored(job, join_passages(parts.held_out or parts.validation, job, look_up)),
+            held_out=self._stored(job, join_passages(measured, job, look_up)),
             snapshot=self._library.snapshot(),
         )
         _forget_old_jobs(self._folder, job_folder)
@@ -175,6 +213,7 @@ class TrainingDesk:
                 text=e.text,
                 group=e.group,
                 vector=vector,
+                unit=e.unit,
             )
             for e, vector in zip(examples, vectors, strict=True)
         ]
@@ -193,13 +232,29 @@ def fitting(examples: Sequence[Example], job: JobSettings) -> list[Example]:
     return found
 
 
-def _check_same_mode(job_folder: Path, job: JobSettings) -> None:
-    """A job keeps its mode: what was trained to be summed in secret is not had in the open by asking again."""
+def _name(request: Train) -> str:
+    return f"{request.round_num}-{request.weights_sha256[:16]}"
+
+
+def _is_private(job: JobSettings) -> bool:
+    return job.privacy.mode == "record"
+
+
+def _check_same_job(job_folder: Path, job: JobSettings) -> None:
+    """A job keeps its mode: what was trained to be summed in secret is not had in the open by asking again.
+
+    What a budget was reserved for is not changed afterwards.
+    """
     known = job_folder / "job.json"
-    if known.is_file():
-        before = JobSettings.model_validate_json(known.read_bytes()).aggregation.mode
-        if before != job.aggregation.mode:
-            raise ForbiddenError(f"This job began in the mode {before} and cannot go on in {job.aggregation.mode}.")
+    if not known.is_file():
+        return
+    before = JobSettings.model_validate_json(known.read_bytes())
+    if before.aggregation.mode != job.aggregation.mode:
+        raise ForbiddenError(
+            f"This job began in the mode {before.aggregation.mode} and cannot go on in {job.aggregation.mode}."
+        )
+    if before != job and (_is_private(before) or _is_private(job)):
+        raise ForbiddenError("This job began with other settings, and a private job keeps those that it is paid for.")
 
 
 def _stored(done_file: Path, update: Path) -> Done | None:

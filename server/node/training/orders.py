@@ -2,9 +2,14 @@
 
 import msgspec
 
+from prompt_tuning.dataset import Example
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One round. Paths are absolute; `update` is written only when `train` is set."""
+    """One round. Paths are absolute; `update` is written only when `train` is set.
+
+    `key` in hex decides the draws of a private round, and `num_units` is the N of its plan.
+    """
 
     job_folder: str
     node_id: str
@@ -14,6 +19,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     update: str
     evaluate: bool
     train: bool
+    key: str = ""
+    num_units: int = 0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
@@ -60,3 +67,17 @@ class StoredExample(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     group: str
     vector: bytes
+    unit: str = ""
+
+
+def example_of(stored: StoredExample) -> Example:
+    """The example without its vector."""
+    return Example(
+        example_id=stored.example_id,
+        question=stored.question,
+        answers=stored.answers,
+        passages=stored.passages,
+        text=stored.text,
+        group=stored.group,
+        unit=stored.unit,
+    )

@@ -16,16 +16,17 @@ import numpy as np
 
 from frag.answers.scoring import exact_match, token_f1
 from frag.durable import write_private
-from frag.errors import FragError, ModelError, NotFoundError
+from frag.errors import FragError, LedgerError, ModelError, NotFoundError
 from frag.models import Kind, locate
+from frag.privacy.draws import KEY_BYTES, SecretDraws
 from frag.quantization import compress, decode
 from frag.updates import Weights, difference
-from prompt_tuning.dataset import Example
 from prompt_tuning.job import JobSettings
-from prompt_tuning.local_training import train
+from prompt_tuning.local_training import Trained, train
+from prompt_tuning.private_training import Mechanism, by_unit, train_privately
 from prompt_tuning.rounds import node_seed, schedule
 from prompt_tuning.strategies import make_strategy
-from server.node.training.orders import Done, Failure, JobExamples, Order, Said, Step, StoredExample
+from server.node.training.orders import Done, Failure, JobExamples, Order, Said, Step, StoredExample, example_of
 
 if TYPE_CHECKING:
     from prompt_tuning.language_model import TransformersLanguageModel
@@ -102,7 +103,9 @@ class _PreparedJob:
         stored = msgspec.msgpack.decode((folder / "examples.msgpack").read_bytes(), type=JobExamples)
         if not stored.train:
             raise NotFoundError("The data set has no example to train on.")
-        self._train = [] if self._settings.method.kind == "template" else self._prepare(stored.train)
+        self._units = self._prepare_units(stored.train) if self._settings.privacy.mode == "record" else []
+        by_examples = self._settings.method.kind != "template" and not self._units
+        self._train = self._prepare(stored.train) if by_examples else []
         stops_early = self._settings.local.validate_every > 0
         self._validation = self._prepare(stored.validation) if stops_early else []
         self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
@@ -111,19 +114,14 @@ class _PreparedJob:
         self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
 
     def _prepare(self, stored: Sequence[StoredExample]) -> "list[Prepared]":
-        examples = [
-            Example(
-                example_id=e.example_id,
-                question=e.question,
-                answers=e.answers,
-                passages=e.passages,
-                text=e.text,
-                group=e.group,
-            )
-            for e in stored
-        ]
         vectors = [np.frombuffer(e.vector, dtype="<f4") for e in stored]
-        return self._trainable.prepare(examples, self._settings.objective, vectors)
+        return self._trainable.prepare([example_of(e) for e in stored], self._settings.objective, vectors)
+
+    def _prepare_units(self, stored: Sequence[StoredExample]) -> "list[list[Prepared]]":
+        units = by_unit(map(example_of, stored), self._settings.objective)
+        vectors = {e.example_id: np.frombuffer(e.vector, dtype="<f4") for e in stored}
+        given = [[vectors[example.example_id] for example in unit] for unit in units]
+        return self._trainable.prepare_units(units, self._settings.objective, given)
 
     def evaluate(self, weights: Weights) -> dict[str, float]:
         """Loss, and for questions token F1 and exact match, on the node's held-out share."""
@@ -141,8 +139,23 @@ class _PreparedJob:
     def train(self, order: Order, weights: Weights) -> tuple[int, dict[str, float]]:
         """Trains, and writes the update and what its rounding lost."""
         job = self._settings
+        trained = self._train_privately(order, weights) if self._units else self._train_openly(order, weights)
+        before = self._folder / f"residual-{order.round_num}.safetensors"
+        residual = decode(before.read_bytes(), self.like) if before.is_file() else None
+        content, lost = compress(difference(trained.weights, weights), residual, job.update.encoding)
+        if any(value.any() for value in lost.values()):
+            from frag.quantization import encode
+
+            write_private(self._folder / f"residual-{order.round_num + 1}.safetensors", encode(lost))
+        write_private(Path(order.update), content)
+        # masked sums need the weight that is the same for all at its finest
+        num_examples = job.equal_weight if self._units else trained.num_examples
+        return num_examples, dict(trained.metrics)
+
+    def _train_openly(self, order: Order, weights: Weights) -> Trained:
+        job = self._settings
         num_steps = job.local.steps
-        trained = train(
+        return train(
             self._trainable,
             weights,
             self._train,
@@ -153,15 +166,22 @@ class _PreparedJob:
             validation=self._validation,
             on_step=lambda step, loss: _say(Step(step=step, num_steps=num_steps, loss=loss)),
         )
-        before = self._folder / f"residual-{order.round_num}.safetensors"
-        residual = decode(before.read_bytes(), self.like) if before.is_file() else None
-        content, lost = compress(difference(trained.weights, weights), residual, job.update.encoding)
-        if any(value.any() for value in lost.values()):
-            from frag.quantization import encode
 
-            write_private(self._folder / f"residual-{order.round_num + 1}.safetensors", encode(lost))
-        write_private(Path(order.update), content)
-        return trained.num_examples, dict(trained.metrics)
+    def _train_privately(self, order: Order, weights: Weights) -> Trained:
+        """Says nothing of its steps: how long one takes tells how many units took part."""
+        job = self._settings
+        if len(order.key) != 2 * KEY_BYTES:
+            raise LedgerError("A private round has come without its key.")
+        return train_privately(
+            self._trainable,
+            weights,
+            self._units,
+            job.local,
+            schedule(job, order.round_num),
+            mechanism=Mechanism.of(job, order.num_units),
+            draws=SecretDraws(bytes.fromhex(order.key)),
+            proximal_mu=make_strategy(job.strategy).proximal_mu,
+        )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,11 @@ from frag.privacy.accounting import (
     epsilon_by_pld,
     epsilon_by_rdp,
     epsilon_of_rho,
+    noise_within,
+    plan_epsilon,
     rho_within,
     sampled_gaussian,
+    steps_within,
 )
 
 
@@ -66,3 +69,32 @@ def test_what_is_no_budget_is_refused() -> None:
     with pytest.raises(SettingsError):
         epsilon_of_rho(1.0, delta=0.0)
     assert epsilon_of_rho(0.0) == 0.0
+
+
+def test_steps_end_just_within_the_budget() -> None:
+    steps = steps_within(1.0, 3.0, 0.1, 1000)
+    assert 1 < steps < 1000
+    assert plan_epsilon(3.0, 0.1, steps) <= 1.0 < plan_epsilon(3.0, 0.1, steps + 1)
+    assert [steps_within(1.0, 3.0, 0.1, most) for most in (0, 1, 5)] == [0, 1, 5]
+    assert steps_within(0.001, 3.0, 0.1, 5) == 0
+    assert plan_epsilon(3.0, 0.1, 0) == 0
+
+
+def test_noise_is_within_the_budget_and_not_much_more_than_it_takes() -> None:
+    sigma = noise_within(1.0, 0.1, 20)
+    assert plan_epsilon(sigma, 0.1, 20) <= 1.0 < plan_epsilon(0.98 * sigma, 0.1, 20)
+    with pytest.raises(SettingsError, match="budget"):
+        noise_within(0.0, 0.1, 100)
+    with pytest.raises(SettingsError, match="No noise"):
+        noise_within(1e-5, 1.0, 10_000)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_another_accountant_agrees() -> None:
+    """Opacus' by privacy random variables; its own bound of the error is 0.01."""
+    from opacus.accountants import PRVAccountant
+
+    accountant = PRVAccountant()
+    accountant.history = [(1.0, 0.1, 100)]
+    other = accountant.get_epsilon(delta=1e-5, eps_error=0.01, delta_error=1e-8)
+    assert epsilon_by_pld(sampled_gaussian(1.0, 0.1, 100)) == pytest.approx(other, abs=0.02)
