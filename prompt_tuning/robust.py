@@ -41,6 +41,10 @@ class RobustSettings(BaseModel):
             self.rule, 2 * self.tolerated + 1
         )
 
+    def without(self, refused: int) -> "RobustSettings":
+        """What is left to withstand once so many dishonest nodes were refused: else they could stop every round."""
+        return self.model_copy(update={"tolerated": max(0, self.tolerated - refused)})
+
 
 @dataclass(frozen=True, slots=True)
 class Robust:

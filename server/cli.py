@@ -9,6 +9,7 @@ import frag
 from frag.errors import FragError
 from server.commands import (
     ask,
+    audit,
     bench,
     coordinator,
     dataset,
@@ -43,6 +44,7 @@ app.add_typer(roster.app, name="roster")
 app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
+app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
 
 

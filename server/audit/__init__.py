@@ -1,0 +1,1 @@
+"""`frag audit`: attacks on the product's own code, with a number each. One attack a file; `registry` names them."""
