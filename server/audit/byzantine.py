@@ -18,9 +18,8 @@ from frag.updates import Update, Weights
 from prompt_tuning.job import JobSettings
 from prompt_tuning.rounds import Round
 from prompt_tuning.strategies import ServerState, make_strategy
-from server.audit.intents import Intents, load_intents
-from server.audit.report import AuditSettings, Interval, Outcome, Report, verdict
-from server.audit.report import Verdict as _Verdict
+from server.audit.intents import Intents, Labels, load_intents
+from server.audit.report import AuditSettings, Interval, Outcome, Report, Verdict, verdict
 from server.audit.statistics import wilson
 
 NUM_NODES = 10
@@ -111,7 +110,7 @@ class Federation:
         except UpdateError:
             return ServerState(weights=state.weights, round_num=state.round_num + 1, slots=state.slots)
 
-    def _trained(self, weights: Weights, share: Sequence[int] | FloatArray, num_steps: int = 5) -> Weights:
+    def _trained(self, weights: Weights, share: Labels, num_steps: int = 5) -> Weights:
         """Δ of some full-batch gradient steps on a node's share."""
         inputs, labels = self._intents.train[share], self._intents.train_labels[share]
         weight, bias = weights["weight"].copy(), weights["bias"].copy()
@@ -158,12 +157,12 @@ def _report(right: Mapping[tuple[str, str, int], int], num_test: int, name: str)
                 claim=f"best rule: within {POINTS:g} of clean ({clean:.3f}) up to f = {TOLERATED}"
                 if rule == best
                 else "",
-                verdict=verdict(held=drops[rule] <= POINTS) if rule == best else _Verdict.MEASURED,
+                verdict=verdict(held=drops[rule] <= POINTS) if rule == best else Verdict.MEASURED,
             )
         )
     notes = [
-        f"accuracy on {num_test} questions of {name}; clean is plain averaging of honest nodes; each node's split is IID: "
-        "on skewed nodes robust rules cost accuracy and hold less"
+        f"accuracy on {num_test} questions of {name}; clean is plain averaging of honest nodes",
+        "the split is IID: on skewed nodes robust rules cost accuracy and hold less",
     ]
     return Report(attack="byzantine", outcomes=outcomes, notes=notes)
 

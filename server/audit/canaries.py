@@ -25,6 +25,7 @@ _STREETS = (
     "Juniper Close",
     "Beacon Hill Drive",
 )
+_PHONES = ("+44 20 7946 ", "+49 30 9018", "+33 1 7018 ", "+1 212 555 ", "0044 20 7946 ")
 _LEADS = {
     "EMAIL": "Invoices are sent to",
     "CREDIT_CARD": "The deposit was charged to the card",
@@ -78,25 +79,16 @@ def make_canaries(per_kind: int, seed: int) -> list[Canary]:
 
 def _value(kind: str, number: int, draw: random.Random) -> str:
     digits = "".join(draw.choice("0123456789") for _ in range(16))
-    match kind:
-        case "EMAIL":
-            return f"{draw.choice(_FIRST).lower()}.{digits[:4]}@{draw.choice(_LAST).lower()}-works.example"
-        case "CREDIT_CARD":
-            return _card("4" + digits[:14], gap=("", " ", "-")[number % 3])
-        case "SSN":
-            return f"{draw.randint(100, 665)}-{draw.randint(10, 99)}-{digits[:4]}"
-        case "IBAN":
-            return _iban(digits, spaced=number % 2 == 0)
-        case "PHONE":
-            return (f"+44 20 7946 {digits[:4]}", f"+49 30 9018{digits[:4]}", f"+33 1 70 18 {digits[:2]} {digits[2:4]}")[
-                number % 3
-            ]
-        case "ADDRESS":
-            return f"{draw.randint(2, 98)} {draw.choice(_STREETS)}, {draw.choice(('Ipswich', 'Lowell', 'Dundee'))}"
-        case _:
-            return (
-                f"{draw.choice(('velvet', 'copper', 'marble'))}-{draw.choice(('otter', 'heron', 'lynx'))}-{digits[:4]}"
-            )
+    made = {
+        "EMAIL": f"{draw.choice(_FIRST).lower()}.{digits[:4]}@{draw.choice(_LAST).lower()}-works.example",
+        "CREDIT_CARD": _card("4" + digits[:14], gap=("", " ", "-")[number % 3]),
+        "SSN": f"{draw.randint(100, 665)}-{draw.randint(10, 99)}-{digits[:4]}",
+        "IBAN": _iban(digits, spaced=number % 2 == 0),
+        "PHONE": f"{_PHONES[number % len(_PHONES)]}{digits[:4]}",
+        "ADDRESS": f"{draw.randint(2, 98)} {draw.choice(_STREETS)}, {draw.choice(('Ipswich', 'Lowell', 'Dundee'))}",
+        "FREE_FORM": f"{draw.choice(('velvet', 'copper', 'marble'))}-{draw.choice(('otter', 'heron'))}-{digits[:4]}",
+    }
+    return made[kind]
 
 
 def _card(body: str, gap: str) -> str:

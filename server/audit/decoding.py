@@ -1,5 +1,5 @@
-"""DP decoding against its worst neighbour: a toy model whose one unit votes as hard as it may, and an attacker who knows
-everything but whether that unit is there.
+"""DP decoding against its worst neighbour: a toy model whose one unit votes as hard as it may, and an attacker who
+knows everything but whether that unit is there.
 
 The mechanism is the product's own `next_token`, from the operating system's generator, one call a token. Controls are
 mechanisms with a known fault under the same claim: an audit that does not catch them proves nothing.
@@ -83,8 +83,8 @@ def run(settings: AuditSettings, progress: Progress) -> Report:
         progress(done, total)
         outcomes.append(_of_control(name, num_control_runs))
     notes = [
-        f"{NUM_TOKENS} tokens an answer, half of the runs choose the event and half count it; the bound is a lower one: "
-        "far below the claim means that this attack is weak or that accounting by zCDP is generous."
+        f"{NUM_TOKENS} tokens an answer; half of the runs choose the event, half count it",
+        "the bound is a lower one: far below the claim, this attack is weak or accounting by zCDP is generous",
     ]
     return Report(attack="decoding", outcomes=outcomes, notes=notes)
 

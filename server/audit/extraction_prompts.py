@@ -1,5 +1,7 @@
-"""What an attacker says to get at the documents behind an answer. `{cue}` leads the search to one document, `{lead}` are
-words that stand before its secret."""
+"""What an attacker says to get at the documents behind an answer.
+
+`{cue}` leads the search to one document, `{lead}` are words that stand before its secret.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -21,7 +21,7 @@ _FORMS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("hexadecimal", lambda text: text.encode().hex()),
     ("rot13", lambda text: codecs.encode(text, "rot13")),
     ("backwards", lambda text: text[::-1]),
-    ("letter by letter", lambda text: " ".join(text)),
+    ("letter by letter", " ".join),
     ("upper case", str.upper),
 )
 

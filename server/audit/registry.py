@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from server.audit import byzantine, decoding, extraction, membership, protocol
+from server.audit import byzantine, decoding, extraction, inversion, membership, protocol
 from server.audit.report import Attack
 
 ATTACKS: Mapping[str, Attack] = {
@@ -10,5 +10,6 @@ ATTACKS: Mapping[str, Attack] = {
     "byzantine": byzantine.run,
     "decoding": decoding.run,
     "membership": membership.run,
+    "inversion": inversion.run,
     "extraction": extraction.run,
 }

@@ -163,18 +163,18 @@ def _second_vector() -> object:
     return play.victim.mask(inbox, play.vector + np.uint32(1))
 
 
-def _late_vector() -> object:
+def _late_vector() -> None:
     play = Play()
     play.masked(play.names[:3])
     late = play.nodes["node-3"].mask(play.aggregator.inbox("node-3"), play.vector)
-    return play.aggregator.add_masked(late)
+    play.aggregator.add_masked(late)
 
 
 def _forged_vector(name: str, size: int) -> Callable[[], object]:
-    def attempt() -> object:
+    def attempt() -> None:
         play = Play()
         play.shared()
-        return play.aggregator.add_masked(Masked(name=name, vector=bytes(size)))
+        play.aggregator.add_masked(Masked(name=name, vector=bytes(size)))
 
     return attempt
 
