@@ -73,7 +73,7 @@ CONTROLS: Mapping[str, Control] = {
 
 def run(settings: AuditSettings, progress: Progress) -> Report:
     """Every claim, then every control under the smallest claim."""
-    num_runs, num_control_runs = (3_000, 2_000) if settings.quick else (100_000, 10_000)
+    num_runs, num_control_runs = (2_000, 1_500) if settings.quick else (100_000, 10_000)
     total = len(CLAIMS) + len(CONTROLS)
     outcomes = []
     for done, epsilon in enumerate(CLAIMS):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from frag.durable import write_atomic
 from server.audit.report import Outcome, Report, Verdict
@@ -31,28 +32,29 @@ def _content(outcome: Outcome) -> dict[str, Any]:
 
 
 def print_reports(kept: Sequence[Kept]) -> None:
-    """One table: a line a figure, verdicts by mode, what the figures do not say below."""
+    """A table a mode under its verdict, what the figures do not say, and which promises were broken."""
     console = Console()
-    table = Table("attack", "mode", "figure", "value", "95 %", "verdict", box=None, header_style="bold")
     for item in kept:
         for outcome in item.report.outcomes:
-            _add_rows(table, item.report, outcome)
-        table.add_section()
-    console.print(table)
-    for item in kept:
+            _print_outcome(console, item.report.attack, outcome)
         for note in item.report.notes:
-            console.print(f"{item.report.attack}: {note}", style="dim", soft_wrap=True)
+            console.print(note, style="dim", soft_wrap=True, markup=False)
+        console.print()
     broken = [f"{k.report.attack} ({o.mode})" for k in kept for o in k.report.outcomes if o.verdict is Verdict.BROKEN]
-    console.print(f"broken: {', '.join(broken)}" if broken else "No promise was broken.", style="bold")
+    console.print(f"broken: {', '.join(broken)}" if broken else "No promise was broken.", style="bold", soft_wrap=True)
 
 
-def _add_rows(table: Table, report: Report, outcome: Outcome) -> None:
-    shown = [(report.attack, outcome.mode, f"[{_STYLE[outcome.verdict]}]{outcome.verdict}[/]")]
+def _print_outcome(console: Console, attack: str, outcome: Outcome) -> None:
+    claim = f": {outcome.claim}" if outcome.claim else ""
+    line = Text.assemble((f"{attack}, {outcome.mode}  ", "bold"), (outcome.verdict, _STYLE[outcome.verdict]), claim)
+    console.print(line, soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     for name, value in outcome.figures.items():
-        attack, mode, verdict = shown.pop() if shown else ("", "", "")
-        low_high = outcome.intervals.get(name)
-        interval = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
-        table.add_row(attack, mode, name, _shown(value), interval, verdict)
+        ends = outcome.intervals.get(name)
+        table.add_row(f"  {name}", _shown(value), f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "")
+    console.print(table)
 
 
 def _shown(value: float) -> str:
@@ -60,7 +62,7 @@ def _shown(value: float) -> str:
 
 
 def write_reports(kept: Sequence[Kept], folder: Path) -> list[Path]:
-    """Writes `audit.json` and a picture of each attack whose figures are shares; returns the paths."""
+    """Writes `audit.json` and a picture of each attack that has intervals; returns the paths."""
     file = folder / "audit.json"
     write_atomic(file, msgspec.json.format(msgspec.json.encode(as_object(kept)), indent=1))
     return [file, *(path for item in kept if (path := _plot(item.report, folder)) is not None)]

@@ -49,6 +49,12 @@ def run(names: Iterable[str], settings: AuditSettings, out: Path, on_progress: O
     return found
 
 
+def kept_in(out: Path, settings: AuditSettings) -> list[Kept]:
+    """All reports that `out` holds of the same settings and version, in the order of the registry."""
+    found = [_read(out / f"{name}.json") for name in ATTACKS]
+    return [kept for kept in found if kept is not None and kept.settings == _mark(settings)]
+
+
 def _mark(settings: AuditSettings) -> str:
     """Threads change no figure but by rounding."""
     data = "" if settings.data is None else hashlib.sha256(str(settings.data.resolve()).encode()).hexdigest()[:12]

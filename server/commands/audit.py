@@ -27,7 +27,7 @@ def audit(
     from frag.errors import SettingsError
     from server.audit.present import as_object, print_reports, write_reports
     from server.audit.report import AuditSettings
-    from server.audit.run import chosen, run
+    from server.audit.run import chosen, kept_in, run
 
     if data is not None and not data.is_dir():
         raise SettingsError(f"There is no folder {data}.", "Leave --data out to use the built-in texts.")
@@ -37,7 +37,7 @@ def audit(
     with Progress(*columns, console=Console(stderr=True), disable=as_json, transient=True) as bars:
         rows = {name: bars.add_task(name, total=None) for name in names}
         kept = run(names, settings, out, lambda name, done, total: bars.update(rows[name], completed=done, total=total))
-    written = write_reports(kept, out)
+    written = write_reports(kept_in(out, settings), out)
     if as_json:
         typer.echo(json.dumps(as_object(kept)))
     else:
