@@ -90,7 +90,7 @@ class Round:
             case PlainSettings():
                 return self._sum.mean()
             case RobustSettings() as settings:
-                mean, left_out = aggregate(self._kept, settings.without(len(self._refused)))
+                mean, left_out = aggregate(self._kept, settings.without(len(self._refused), len(self._kept)))
                 for node_id in left_out:
                     self._remarks[node_id] = f"left out by {settings.rule}"
                     del self._metrics[node_id]

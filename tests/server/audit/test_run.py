@@ -65,6 +65,16 @@ def test_what_is_done_is_not_done_again_unless_settings_change(monkeypatch: pyte
     assert len(calls) == 3
 
 
+def test_the_written_object_holds_what_other_runs_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stub(monkeypatch)
+    invoke("--out", str(tmp_path), "--json")
+    both = MappingProxyType({**running.ATTACKS, "other": running.ATTACKS["stub"]})
+    monkeypatch.setattr(running, "ATTACKS", both)
+    invoke("--seed", "1", "--attack", "other", "--out", str(tmp_path), "--json")
+    assert [kept.seconds >= 0 for kept in running.kept_in(tmp_path, AuditSettings(seed=1))] == [True]
+    assert len(running.kept_in(tmp_path, AuditSettings(seed=0))) == 1
+
+
 def test_an_unknown_attack_and_a_missing_folder_are_said_so(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="no attack nonsense"):
         invoke("--attack", "nonsense", "--out", str(tmp_path))
