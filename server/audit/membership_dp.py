@@ -1,6 +1,7 @@
 """Membership under `dp` at ε = 1: the product's token mechanism on recorded logits, with and without one unit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,6 @@ from frag.privacy.dp_decoding import DecodingRule, Logits, expanded_top_k, mixed
 from frag.sampling import derive_seed
 from frag.settings import DpSettings, ModelSettings
 from frag.types import GenerationRequest
-from server.audit.decoding import Mechanism, unclipped
 from server.audit.report import AuditSettings, Outcome, verdict
 from server.audit.statistics import Scores, epsilon_lower_bound, separation, wilson
 from server.node.assembly import load_language_model
@@ -37,18 +37,22 @@ def outcomes(
     steps = _toy_steps(rule, settings.seed) if settings.quick else _worst(texts, question, rule, settings)
     on_stage()
     num_runs = 1_000 if settings.quick else 10_000
-    found = [_judged(f"dp ε={EPSILON:g}", next_token, steps, rule, num_runs, settings.seed, is_control=False)]
+    found = [_judged(f"dp ε={EPSILON:g}", steps, rule, num_runs, settings.seed, is_control=False)]
     on_stage()
-    found.append(_judged("control: no clip", unclipped, steps, rule, 1_000, settings.seed, is_control=True))
+    found.append(_judged("control: no clip, S = 1", steps, unbounded(rule), num_runs, settings.seed, is_control=True))
     on_stage()
     return found
 
 
+def unbounded(rule: DecodingRule) -> DecodingRule:
+    """Fault: a unit says what it likes, with full weight."""
+    return replace(rule, clip=1e6, references=1)
+
+
 def _judged(
-    mode: str, mechanism: Mechanism, steps: Sequence[Step], rule: DecodingRule, num_runs: int, seed: int, *,
-    is_control: bool,
-) -> Outcome:  # fmt: skip
-    inside, outside = (scores(mechanism, steps, rule, num_runs, with_unit=side) for side in (True, False))
+    mode: str, steps: Sequence[Step], rule: DecodingRule, num_runs: int, seed: int, *, is_control: bool
+) -> Outcome:
+    inside, outside = (scores(steps, rule, num_runs, with_unit=side) for side in (True, False))
     # the halves that choose and count must not be told apart by anything
     order = np.random.default_rng(derive_seed(seed, "order")).permutation(num_runs)
     bound = epsilon_lower_bound(inside[order], outside[order], DpSettings().delta)
@@ -71,14 +75,12 @@ def _judged(
     )
 
 
-def scores(
-    mechanism: Mechanism, steps: Sequence[Step], rule: DecodingRule, num_runs: int, *, with_unit: bool
-) -> Scores:
-    """Of each answer, ln p(answer | unit) − ln p(answer | no unit), both as the product mixes logits."""
+def scores(steps: Sequence[Step], rule: DecodingRule, num_runs: int, *, with_unit: bool) -> Scores:
+    """Of each answer, ln p(answer | unit) − ln p(answer | no unit), both as the product mixes logits under `rule`."""
     total = np.zeros(num_runs)
     for step in steps:
         references = step.references if with_unit else step.references[1:]
-        tokens = np.fromiter((mechanism(step.public, references, rule) for _ in range(num_runs)), np.int64)
+        tokens = np.fromiter((next_token(step.public, references, rule) for _ in range(num_runs)), np.int64)
         total += _log_ratios(step, rule)[tokens]
     return total
 
