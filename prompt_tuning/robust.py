@@ -41,6 +41,15 @@ class RobustSettings(BaseModel):
             self.rule, 2 * self.tolerated + 1
         )
 
+    def without(self, num_refused: int, num_left: int) -> "RobustSettings":
+        """What is to be withstood when updates were refused: their nodes count among the f, else they could stop every
+        round. f goes down only as far as it must for the updates that are left."""
+        for fewer in range(min(num_refused, self.tolerated) + 1):
+            settings = self.model_copy(update={"tolerated": self.tolerated - fewer})
+            if settings.least_nodes() <= num_left:
+                return settings
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Robust:

@@ -50,6 +50,7 @@ class Round:
         if job.privacy.mode == "client":
             self._private = ClientSum(ClientPlan.of(job), state.weights, state.clip_norm)
         self._limits = UpdateLimits(max_examples=job.update.max_examples, max_norm=job.update.max_norm)
+        self._refused: set[str] = set()
         self._metrics: dict[str, dict[str, float]] = {}
         self._remarks: dict[str, str] = {}
 
@@ -74,6 +75,7 @@ class Round:
                 self._sum.add(checked.delta, checked.num_examples)
         except UpdateError as error:
             self._remarks[update.node_id] = error.what
+            self._refused.add(update.node_id)
             return False
         if reasons:
             self._remarks[update.node_id] = "; ".join(reasons)
@@ -113,7 +115,7 @@ class Round:
             case PlainSettings():
                 return self._sum.mean()
             case RobustSettings() as settings:
-                mean, left_out = aggregate(self._kept, settings)
+                mean, left_out = aggregate(self._kept, settings.without(len(self._refused), len(self._kept)))
                 for node_id in left_out:
                     self._remarks[node_id] = f"left out by {settings.rule}"
                     del self._metrics[node_id]

@@ -10,6 +10,7 @@ from frag.errors import FragError
 from server.commands import (
     ask,
     asker,
+    audit,
     bench,
     coordinator,
     dataset,
@@ -45,6 +46,7 @@ app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
 app.command(name="asker")(asker.asker)
+app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
 
 

@@ -37,7 +37,7 @@ class Lora:
         for name, (num_out, num_in) in self._layers(start.forward).items():
             tensors[f"{name}.up"] = torch.zeros(num_out, self._settings.rank)
             if not self._settings.freeze_down:
-                tensors[f"{name}.down"] = self._down(name, num_in)
+                tensors[f"{name}.down"] = frozen_down(name, self._settings.rank, num_in)
         return tensors
 
     def effect(self, forward: Forward, tensors: Mapping[str, Tensor], vectors: Tensor | None) -> Effect:
@@ -61,10 +61,11 @@ class Lora:
         if not self._settings.freeze_down:
             return tensors[f"{name}.down"]
         if name not in self._frozen:
-            self._frozen[name] = self._down(name, num_in)
+            self._frozen[name] = frozen_down(name, self._settings.rank, num_in)
         return self._frozen[name]
 
-    def _down(self, name: str, num_in: int) -> Tensor:
-        """The same on every node, whatever the job's seed, so that it need not travel."""
-        generator = torch.Generator().manual_seed(derive_seed(0, "lora", name))
-        return torch.randn(self._settings.rank, num_in, generator=generator) / math.sqrt(num_in)
+
+def frozen_down(name: str, rank: int, num_in: int) -> Tensor:
+    """A of a layer, [rank, in]: the same on every node, whatever the job's seed, so that it need not travel."""
+    generator = torch.Generator().manual_seed(derive_seed(0, "lora", name))
+    return torch.randn(rank, num_in, generator=generator) / math.sqrt(num_in)

@@ -10,11 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from frag.protocols import Progress
 from frag.routing import NUM_ANCHORS, Chooser, topic_shares
+from server.audit.report import AuditSettings, Outcome, Report, Verdict, verdict
 
 EVIL = "evil"
 MAX_CLAIM = 1_000_000_000
 _NUM_POPULAR = 10
+_NUM_NODES, _TOPICS_OF_A_NODE, _UNITS_OF_A_TOPIC, _NOISE_SD, _ASKED = 6, 8, 40, 4.0, 2
+_MOST = 2 * _ASKED / (_NUM_NODES + 1)
+"""About what the chooser promises of one node over time: twice an even share."""
 _TRUSTED_ANSWERS = 100_000
 
 _Affinity = npt.NDArray[np.float64]
@@ -85,3 +90,44 @@ def _figures(chosen: Sequence[Sequence[str]], about: npt.NDArray[np.bool_], righ
         "on_topic": round(float(attracted[about].mean()), 4) if about.any() else 0.0,
         "recall": round(float(np.mean([node in nodes for node, nodes in zip(right, chosen, strict=True)])), 4),
     }
+
+
+def run(settings: AuditSettings, progress: Progress) -> Report:
+    """Six nodes with topics of their own, and a seventh that forges. Profiles and questions are drawn by the seed."""
+    numbers = np.random.default_rng(settings.seed)
+    num_questions = 400 if settings.quick else 4_000
+    progress(0, 1)
+    profiles, topics = _drawn_profiles(numbers)
+    right = [f"node-{number}" for number in numbers.integers(0, _NUM_NODES, num_questions)]
+    affinity = np.stack([_about(topics[node], numbers) for node in right])
+    found = routing_hijack(profiles, affinity, right, _ASKED, settings.seed)
+    outcomes = [
+        Outcome(
+            mode=f"{attack}, {when}",
+            figures=figures | {"even_share": found[attack]["even"]["attracted"]},
+            claim=f"at most {_MOST:g} of the questions go to one node" if when == "after" else "",
+            verdict=verdict(held=figures["attracted"] <= _MOST) if when == "after" else Verdict.MEASURED,
+        )
+        for attack in found
+        for when, figures in found[attack].items()
+        if when != "even"
+    ]
+    return Report(attack="routing", outcomes=outcomes, notes=[f"{_ASKED} of {_NUM_NODES + 1} nodes are asked"])
+
+
+def _drawn_profiles(numbers: np.random.Generator) -> tuple[dict[str, list[int]], dict[str, npt.NDArray[np.int64]]]:
+    profiles, topics = {}, {}
+    for number in range(_NUM_NODES):
+        topics[f"node-{number}"] = numbers.choice(NUM_ANCHORS, _TOPICS_OF_A_NODE, replace=False)
+        counts = numbers.normal(0, _NOISE_SD, NUM_ANCHORS)
+        counts[topics[f"node-{number}"]] += _UNITS_OF_A_TOPIC
+        profiles[f"node-{number}"] = counts.round().astype(int).tolist()
+    return profiles, topics
+
+
+def _about(topics: npt.NDArray[np.int64], numbers: np.random.Generator) -> _Affinity:
+    """A question mostly about one of these topics."""
+    shares = numbers.dirichlet(np.full(NUM_ANCHORS, 0.05))
+    shares *= 0.4
+    shares[numbers.choice(topics)] += 0.6
+    return shares

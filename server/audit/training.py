@@ -16,6 +16,8 @@ import numpy as np
 from frag.privacy.accounting import DELTA, plan_epsilon
 from frag.privacy.draws import Floats, SecretDraws
 from frag.privacy.noised_sum import clipped, noised_mean, taking_part
+from frag.protocols import Progress
+from server.audit.report import AuditSettings, Outcome, Report, verdict
 
 NUM_RUNS, NUM_QUICK_RUNS = 100_000, 10_000
 _RUNS_AT_ONCE = 20_000
@@ -164,3 +166,24 @@ def _bound(inside: Floats, outside: Floats, threshold: float, delta: float) -> f
     least = float(betaincinv(hits, len(inside) - hits + 1, 0.025)) if hits else 0.0
     most = float(betaincinv(false + 1, len(outside) - false, 0.975)) if false < len(outside) else 1.0
     return math.log((least - delta) / most) if least > delta else -math.inf
+
+
+def run(settings: AuditSettings, progress: Progress) -> Report:
+    """DP-SGD and its controls."""
+    progress(0, 1)
+    outcomes = [
+        Outcome(
+            mode=f"control: {found.name}" if found.is_control else found.name,
+            figures={
+                "epsilon_lower_bound": found.lower_bound,
+                "epsilon_claimed": found.claimed,
+                "runs": float(2 * found.num_runs),
+            },
+            claim="the audit catches this fault"
+            if found.is_control
+            else f"({found.claimed:.3g}, {found.delta:g})-DP for one unit",
+            verdict=verdict(held=(found.lower_bound > found.claimed) == found.is_control),
+        )
+        for found in audit_training(quick=settings.quick)
+    ]
+    return Report(attack="training", outcomes=outcomes, notes=["one canary gradient against the product's own steps"])

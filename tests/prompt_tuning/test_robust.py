@@ -69,6 +69,15 @@ def test_too_few_updates_for_the_rule_are_refused(rule: str, least: int) -> None
         aggregate([update(f"n{k}", 1.0, 1.0, 1.0) for k in range(least - 1)], settings)
 
 
+@pytest.mark.parametrize(
+    ("refused", "left", "tolerated"), [(0, 10, 3), (1, 9, 3), (2, 8, 2), (3, 7, 2), (3, 5, 1), (1, 5, 3), (9, 3, 0)]
+)
+def test_refused_nodes_count_among_those_to_be_withstood(refused: int, left: int, tolerated: int) -> None:
+    """Krum needs 2 f + 3: f goes down as far as it must, and by no more than were refused."""
+    settings = RobustSettings(rule="krum", tolerated=3)
+    assert settings.without(refused, left).tolerated == tolerated
+
+
 def test_the_order_of_arrival_changes_nothing() -> None:
     updates = [update(f"n{k}", float(k * k), 1.0, float(k)) for k in range(5)]
     for rule in RULES:
