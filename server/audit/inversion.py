@@ -122,7 +122,7 @@ def run(settings: AuditSettings, progress: Progress) -> Report:
         raise TypeError(f"{model.name} cannot be trained")
     lora = LoraSettings()
     trainable = Trainable(model, lora)
-    sizes, num_nodes = ((1, 2), SUM_OF) if settings.quick else ((1, 4, 16), 4 * SUM_OF)
+    sizes, num_nodes = ((1,), SUM_OF) if settings.quick else ((1, 4, 16), 4 * SUM_OF)
     examples = _examples(settings, num_nodes * max(sizes) + 100)
     done = num_nodes * max(sizes)
     total = done + num_nodes * len(sizes)

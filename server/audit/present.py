@@ -62,17 +62,18 @@ def _shown(value: float) -> str:
 
 
 def write_reports(kept: Sequence[Kept], folder: Path) -> list[Path]:
-    """Writes `audit.json` and a picture of each attack that has intervals; returns the paths."""
+    """Writes `audit.json` and a picture of each attack that has something to draw; returns the paths."""
     file = folder / "audit.json"
     write_atomic(file, msgspec.json.format(msgspec.json.encode(as_object(kept)), indent=1))
     return [file, *(path for item in kept if (path := _plot(item.report, folder)) is not None)]
 
 
 def _plot(report: Report, folder: Path) -> Path | None:
-    """Bars by mode of every figure that is a share and has an interval in some mode."""
+    """Bars by mode of every figure that has an interval in some mode, and of bounds of ε."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for outcome in report.outcomes for name in outcome.intervals))
+    names += [name for name in ("epsilon_lower_bound",) if any(name in outcome.figures for outcome in report.outcomes)]
     if not names:
         return None
     figure = Figure(figsize=(max(6.0, 1.2 * len(report.outcomes)), 1 + 2.2 * len(names)), layout="constrained")
@@ -86,7 +87,7 @@ def _plot(report: Report, folder: Path) -> Path | None:
         ]
         axes.bar(range(len(values)), values, 0.6, yerr=errors, capsize=3, color="#3b6ea5")
         axes.set_xticks(range(len(values)), [outcome.mode for outcome in outcomes], rotation=20, fontsize=8)
-        axes.set_title(f"{report.attack}: {name}, 95 %", fontsize=9)
+        axes.set_title(f"{report.attack}: {name} (95 %)", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     path = folder / f"{report.attack}.png"
     figure.savefig(path, dpi=120)
