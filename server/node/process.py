@@ -24,6 +24,8 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    KeywordStage,
+    KeywordTerms,
     Message,
     Progress,
     Promote,
@@ -67,6 +69,15 @@ class Trains(Protocol):
     async def sum_stage(self, request: SumStage) -> bytes: ...
 
 
+class VotesForKeywords(Protocol):
+    """What takes part in secure sums of votes."""
+
+    @property
+    def terms(self) -> KeywordTerms: ...
+
+    async def carry_out(self, request: KeywordStage) -> bytes: ...
+
+
 class TakesPrompts(Protocol):
     """What makes a prompt version live."""
 
@@ -108,7 +119,8 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes. Without `trains` or `prompts` such requests are refused.
+    `on_state` is told as the connection comes and goes. Without `trains`, `prompts` or `keywords` such requests
+    are refused.
     """
 
     def __init__(
@@ -119,11 +131,13 @@ class NodeProcess:
         *,
         trains: Trains | None = None,
         prompts: TakesPrompts | None = None,
+        keywords: VotesForKeywords | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
         self._trains = trains
         self._prompts = prompts
+        self._keywords = keywords
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered: tuple[str, ...] = ()
@@ -186,6 +200,7 @@ class NodeProcess:
             num_documents=num_documents,
             datasets=self._offered,
             prompt_version=self._prompts.version if self._prompts else "",
+            keywords=self._keywords.terms if self._keywords else None,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -215,7 +230,7 @@ class NodeProcess:
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
                 task.cancel()
-        elif isinstance(message, Ask | Train | Promote | SumStage):
+        elif isinstance(message, Ask | Train | Promote | SumStage | KeywordStage):
             task = tasks.create_task(self._serve_request(message, socket))
             self._under_way[message.request_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
@@ -223,7 +238,7 @@ class NodeProcess:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
     async def _serve_request(
-        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
+        self, request: Ask | Train | Promote | SumStage | KeywordStage, socket: aiohttp.ClientWebSocketResponse
     ) -> None:
         """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
@@ -244,7 +259,7 @@ class NodeProcess:
             await socket.send_bytes(encode(message))
 
     async def _carry_out(
-        self, request: Ask | Train | Promote | SumStage, socket: aiohttp.ClientWebSocketResponse
+        self, request: Ask | Train | Promote | SumStage | KeywordStage, socket: aiohttp.ClientWebSocketResponse
     ) -> Message:
         if isinstance(request, Ask):
             async with asyncio.timeout(request.deadline_s):
@@ -253,6 +268,8 @@ class NodeProcess:
             return await self._train(self._trains, request, socket)
         if isinstance(request, SumStage) and self._trains is not None:
             return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
+        if isinstance(request, KeywordStage) and self._keywords is not None:
+            return Summed(request_id=request.request_id, content=await self._keywords.carry_out(request))
         if isinstance(request, Promote) and self._prompts is not None:
             await self._prompts.promote(request)
             return Promoted(request_id=request.request_id)
