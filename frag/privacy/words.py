@@ -6,16 +6,17 @@ from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 MAX_WORD_CHARS = 40
-_SILENT = frozenset(
-    "a about above after again all also although am an and any are as at be because been before being below between both "
-    "but by can cannot could did do does doing done down during each either else ever every few for from further get got "
-    "had has have having he her here hers herself him himself his how however i if in into is it its itself just let "
-    "like made make many may me might mine more most much must my myself neither nor not now of off often on once only "
-    "onto or other our ours ourselves out over own per quite rather said same shall she should since so some such than "
-    "that the their theirs them themselves then there therefore these they this those though through thus to too under "
-    "until up upon us use used using very was we well were what when where whether which while who whom whose why will "
-    "with within without would yet you your yours yourself yourselves".split()
-)
+_FUNCTION_WORDS = """
+a about above after again all also although am an and any are as at be because been before being below between
+both but by can cannot could did do does doing done down during each either else ever every few for from
+further get got had has have having he her here hers herself him himself his how however i if in into is it
+its itself just let like made make many may me might mine more most much must my myself neither nor not now of
+off often on once only onto or other our ours ourselves out over own per quite rather said same shall she
+should since so some such than that the their theirs them themselves then there therefore these they this
+those though through thus to too under until up upon us use used using very was we well were what when where
+whether which while who whom whose why will with within without would yet you your yours yourself yourselves
+"""
+_SILENT = frozenset(_FUNCTION_WORDS.split())
 
 
 def words(text: str) -> list[str]:

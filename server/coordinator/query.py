@@ -3,13 +3,13 @@
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
 
-from frag.errors import NoNodesError, QuorumError, UnknownNodeError
+from frag.errors import BadRequestError, NoNodesError, QuorumError, UnknownNodeError
 from frag.protocols import Aggregator
 from frag.types import AnswerMode, NodeAnswer, RetrievalMode
 from server.coordinator.fanout import Gathered, fan_out
@@ -33,6 +33,8 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     aggregation: Method | None = None
     retrieval: RetrievalMode | None = None
     retrieve_only: bool = False
+    dp: Literal["decoding", "keywords"] = "decoding"
+    """How mode `dp` answers: each node for itself, or from what the units of all nodes vote for."""
 
     def __repr__(self) -> str:
         return f"QueryRequest({len(self.question)} chars)"
@@ -98,6 +100,7 @@ class QueryService:
     default_aggregation: str
     default_deadline_s: float
     default_retrieval: RetrievalMode
+    by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -107,6 +110,8 @@ class QueryService:
             NoNodesError: None of the nodes in question is connected.
             QuorumError: Fewer than `min_nodes` replied by the deadline.
         """
+        if request.dp == "keywords":
+            return await self._by_keywords(request, emit)
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
         links, absent = self._route(request)
@@ -125,13 +130,15 @@ class QueryService:
         )
         return response
 
+    async def _by_keywords(self, request: QueryRequest, emit: Emit) -> QueryResponse:
+        if request.answer_mode is not AnswerMode.DP or self.by_keywords is None:
+            raise BadRequestError("Keywords are a way of mode dp alone.", 'Ask with answer_mode = "dp".')
+        return await self.by_keywords(request, emit)
+
     def _route(self, request: QueryRequest) -> tuple[list[NodeLink], list[str]]:
         known = self.registry.known()
         wanted = known if request.nodes is None else sorted(set(request.nodes))
-        if unknown := sorted(set(wanted) - set(known)):
-            raise UnknownNodeError(
-                f"These nodes are not enrolled: {', '.join(unknown[:5])[:300]}.", "See `GET /v1/nodes`."
-            )
+        check_known(wanted, self.registry)
         links = [link for node_id in wanted if (link := self.registry.link(node_id))]
         if not links:
             raise NoNodesError(
@@ -167,6 +174,12 @@ class QueryService:
             withheld=[WithheldView(r.node_id, r.withheld) for r in gathered.replies if r.withheld],
             timings={},
         )
+
+
+def check_known(wanted: Collection[str], registry: Registry) -> None:
+    """Raises UnknownNodeError when one of them is not enrolled."""
+    if unknown := sorted(set(wanted) - set(registry.known())):
+        raise UnknownNodeError(f"These nodes are not enrolled: {', '.join(unknown[:5])[:300]}.", "See `GET /v1/nodes`.")
 
 
 def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
