@@ -100,6 +100,8 @@ def print_answer(response: Mapping[str, Any]) -> None:
     console = Console()
     answer = response["answer"] or "No node has evidence for an answer that it may release."
     console.print(Panel(Text(answer), title="Answer", title_align="left"))
+    if "keywords" in response:
+        _print_keywords(console, response)
     table = Table("node", "outcome", "score", "redacted", "sources", box=None, header_style="bold")
     for item in response["answered"]:
         table.add_row(
@@ -121,3 +123,12 @@ def print_answer(response: Mapping[str, Any]) -> None:
         f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms{prompts}",
         style="dim",
     )
+
+
+def _print_keywords(console: Console, response: Mapping[str, Any]) -> None:
+    found = ", ".join(f"{item['word']} {item['votes']:.0f}" for item in response["keywords"]) or "none"
+    console.print(
+        f"Keywords by noisy votes (± {response['noise_deviation']:.1f}): {found}; about {response['noisy_count']:.0f} "
+        "units voted."
+    )
+    console.print(response["promise"], style="dim")

@@ -54,7 +54,7 @@ class KeywordRule:
     colluders: int = 1
     max_votes: int = 10
     num_keywords: int = 5
-    min_count: int = 20
+    min_count: float = 20
     threshold_deviations: float = 2.0
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ def ask(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
     deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
-    mode: Annotated[str, typer.Option(help="Answer mode: scrub or none.")] = "scrub",
+    mode: Annotated[str, typer.Option(help="Answer mode: scrub, none or dp.")] = "scrub",
+    dp: Annotated[str, typer.Option(help="Mode dp: decoding, or keywords over all nodes.")] = "decoding",
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
@@ -36,6 +37,7 @@ def ask(
         "nodes": node,
         "answer_mode": mode,
         "aggregation": aggregation,
+        "dp": dp,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

@@ -18,16 +18,9 @@ from frag.privacy.keywords import MAX_CANDIDATES, KeywordRule, Keywords, choose_
 from frag.secagg import Parameters
 from frag.secagg.parameters import MAX_COMPLETE, MIN_NODES
 from frag.types import AnswerMode, Generation, GenerationRequest
+from server.coordinator.keyword_response import KeywordResponse, KeywordView, answered, promise
 from server.coordinator.links import Registry, WebSocketLink
-from server.coordinator.query import (
-    AnsweredView,
-    Emit,
-    FailedView,
-    QueryRequest,
-    QueryResponse,
-    WithheldView,
-    check_known,
-)
+from server.coordinator.query import Emit, FailedView, QueryRequest, WithheldView, check_known
 from server.coordinator.staged_sum import StagedSum
 from server.node.keyword_voting import KeywordStart, session_name
 from server.wire.messages import KeywordStage, KeywordTerms, SumStageName
@@ -42,24 +35,6 @@ _SHARES = {"candidates": 0.25, "keys": 0.25, "shares": 0.08, "masked": 0.08, "co
 """Of the deadline; what is left is for writing."""
 
 Write = Callable[[GenerationRequest], Awaitable[Generation]]
-
-
-class KeywordView(msgspec.Struct, frozen=True):
-    """`votes` is noisy."""
-
-    word: str
-    votes: float
-
-
-class KeywordResponse(QueryResponse, frozen=True, kw_only=True):
-    """`noisy_count` is of units that voted, `noise_deviation` that of every figure here. Without documents, `answer`
-    is the language model's own, and null where there is none."""
-
-    keywords: list[KeywordView]
-    noisy_count: float
-    noise_deviation: float
-    documents_used: bool
-    promise: str
 
 
 class FindsWords(Protocol):
@@ -130,6 +105,8 @@ class KeywordService:
         candidates = await self._candidates(request.question, alone, clock)
         asked = time.perf_counter()
         keywords, names = await self._sum(request, query_id, candidates, voting, clock, emit)
+        for name in names:
+            emit("node", {"node": name, "outcome": "voted"})
         summed = time.perf_counter()
         _require_quorum(len(names), request.min_nodes, voting.failed)
         response = KeywordResponse(
@@ -137,7 +114,7 @@ class KeywordService:
             answer=await self._text(request.question, keywords, alone, clock),
             answer_mode=AnswerMode.DP,
             aggregation=METHOD,
-            answered=[_answered(name, voting.terms[name], used=bool(keywords.found)) for name in names],
+            answered=[answered(name, voting.terms[name], used=bool(keywords.found)) for name in names],
             failed=[FailedView(node, code) for node, code in sorted(voting.failed.items())],
             withheld=[WithheldView(node, "keywords_not_allowed") for node in voting.withheld],
             timings={},
@@ -282,45 +259,6 @@ def _require_quorum(num_summed: int, min_nodes: int, failed: dict[str, str]) -> 
             "Lower min_nodes, raise deadline_s, or see `failed` for the nodes to mend.",
             failed=[{"node": node, "code": code} for node, code in sorted(failed.items())],
         )
-
-
-def promise(keywords: Keywords, rule: KeywordRule, terms: dict[str, KeywordTerms]) -> str:
-    """What the asker and the units may count on, in plain words."""
-    epsilon, delta = max(item.epsilon for item in terms.values()), max(item.delta for item in terms.values())
-    believing = sorted(name for name, item in terms.items() if not item.is_pinned)
-    trust = (
-        f"The nodes {', '.join(believing)} pin no roster, so it holds against an honest-but-curious coordinator only."
-        if believing
-        else "Every node checked its peers against a signed roster."
-    )
-    if not keywords.enough:
-        used = f"Too few units voted (fewer than {rule.min_count}, counted with noise): no documents were used. "
-    elif not keywords.found:
-        used = "No keyword stood out of the noise: no documents were used. "
-    else:
-        used = ""
-    return (
-        f"{used}All answers of a node together tell of one unit at that node no more than ε = {epsilon:g} at "
-        f"δ = {delta:g} allow. For keywords this rests on noise that every node adds a part of, and holds while at "
-        f"most {rule.colluders} of {rule.num_nodes} nodes work with the coordinator. {trust} Timing is not covered."
-    )
-
-
-def _answered(name: str, terms: KeywordTerms, *, used: bool) -> AnsweredView:
-    return AnsweredView(
-        node=name,
-        answer="",
-        contributed=used,
-        answer_mode=AnswerMode.DP,
-        score=0.0,
-        token_logprob=0.0,
-        prompt_version="",
-        redactions={},
-        citations=[],
-        timings={},
-        epsilon=terms.epsilon,
-        delta=terms.delta,
-    )
 
 
 def _ms(seconds: float) -> float:

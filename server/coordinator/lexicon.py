@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from frag.durable import write_atomic
-from frag.errors import ModelError
+from frag.errors import ModelError, NotReadyError
 from frag.models import Kind, locate
 from frag.privacy.words import whole_words
 from frag.protocols import Embedder, FloatArray
@@ -52,14 +52,15 @@ class Lexicon:
         """At most `limit` words, the nearest to the question first.
 
         Raises:
-            ModelError: The embedder cannot be loaded, or the lexicon is not ready in time; it goes on getting ready.
+            ModelError: The embedder cannot be loaded.
+            NotReadyError: The lexicon is not ready in time; it goes on getting ready.
         """
         if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
             self._loading = asyncio.create_task(asyncio.to_thread(self._load))
         try:
             embedder, words, vectors = await asyncio.wait_for(asyncio.shield(self._loading), within_s)
         except TimeoutError as error:
-            raise ModelError("The public lexicon is getting ready.", "Ask again in a minute.") from error
+            raise NotReadyError("The public lexicon is getting ready.", "Ask again in a minute.") from error
         return await asyncio.to_thread(_closest, embedder, words, vectors, question, limit)
 
     def _load(self) -> tuple[Embedder, list[str], FloatArray]:

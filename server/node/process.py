@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
+from server.node.keyword_voting import KeywordDesk
 from server.wire import identity
 from server.wire.codec import decode_to_node, encode
 from server.wire.handshake import prove_node
@@ -25,7 +26,6 @@ from server.wire.messages import (
     Cancel,
     Failed,
     KeywordStage,
-    KeywordTerms,
     Message,
     Progress,
     Promote,
@@ -46,7 +46,7 @@ _STEADY_S = 10.0
 _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
-
+Request = Ask | Train | Promote | SumStage | KeywordStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -67,15 +67,6 @@ class Trains(Protocol):
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
 
     async def sum_stage(self, request: SumStage) -> bytes: ...
-
-
-class VotesForKeywords(Protocol):
-    """What takes part in secure sums of votes."""
-
-    @property
-    def terms(self) -> KeywordTerms: ...
-
-    async def carry_out(self, request: KeywordStage) -> bytes: ...
 
 
 class TakesPrompts(Protocol):
@@ -131,7 +122,7 @@ class NodeProcess:
         *,
         trains: Trains | None = None,
         prompts: TakesPrompts | None = None,
-        keywords: VotesForKeywords | None = None,
+        keywords: KeywordDesk | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
@@ -230,16 +221,14 @@ class NodeProcess:
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
                 task.cancel()
-        elif isinstance(message, Ask | Train | Promote | SumStage | KeywordStage):
+        elif isinstance(message, Request):
             task = tasks.create_task(self._serve_request(message, socket))
             self._under_way[message.request_id] = task
             task.add_done_callback(lambda _task: self._under_way.pop(message.request_id, None))
         else:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
-    async def _serve_request(
-        self, request: Ask | Train | Promote | SumStage | KeywordStage, socket: aiohttp.ClientWebSocketResponse
-    ) -> None:
+    async def _serve_request(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
         try:
@@ -258,9 +247,7 @@ class NodeProcess:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(encode(message))
 
-    async def _carry_out(
-        self, request: Ask | Train | Promote | SumStage | KeywordStage, socket: aiohttp.ClientWebSocketResponse
-    ) -> Message:
+    async def _carry_out(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> Message:
         if isinstance(request, Ask):
             async with asyncio.timeout(request.deadline_s):
                 return _reply(request.request_id, await self._answers.answer(request))
