@@ -55,7 +55,7 @@ class KeywordRule:
     max_votes: int = 10
     num_keywords: int = 5
     min_count: float = 20
-    threshold_deviations: float = 2.0
+    threshold_deviations: float = 3.0
 
     def __post_init__(self) -> None:
         if not (0.01 <= self.noise_multiplier <= MAX_NOISE_MULTIPLIER and self.max_votes >= 1 and self.colluders >= 0):
