@@ -11,6 +11,7 @@ Aggregation", for noise in parts.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -116,13 +117,18 @@ def rule_within(rho: float, *, num_nodes: int, colluders: int = 1) -> KeywordRul
     return KeywordRule(noise_multiplier=noise_multiplier, num_nodes=num_nodes, colluders=colluders)
 
 
-def choose_candidates(
-    question: str, answer: str, lexicon: Iterable[str], limit: int = MAX_CANDIDATES
-) -> tuple[str, ...]:
-    """What may be voted for, best first, from public matter alone; no two of one stem.
+class Candidates(NamedTuple):
+    """What may be voted for, in the public order; the last `num_asked` are the question's own words."""
 
-    Words of the answer come first. Those of the question come last, since whoever writes the answer knows them: a unit
-    votes for them only where it has votes left.
+    words: tuple[str, ...]
+    num_asked: int
+
+
+def choose_candidates(question: str, answer: str, lexicon: Iterable[str], limit: int = MAX_CANDIDATES) -> Candidates:
+    """What may be voted for, from public matter alone; no two of one stem.
+
+    Words of the answer come first. Those of the question come last, since whoever writes the answer knows them and
+    nearly every passage that is found mentions them: they get votes, and places, that are left.
 
     Args:
         question: As it was asked.
@@ -137,7 +143,7 @@ def choose_candidates(
             break
         if (key := stem(word)) not in asked:
             found.setdefault(key, word)
-    return (*found.values(), *asked.values())
+    return Candidates((*found.values(), *asked.values()), len(asked))
 
 
 def _by_stem(some: Iterable[str], limit: int) -> dict[str, str]:
@@ -179,20 +185,27 @@ def noised(votes: Tally, rule: KeywordRule, draw: Noise = discrete_gaussian) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keywords:
-    """What a sum says, noisy throughout. `found` holds (word, votes), most votes first; empty if too few voted."""
+    """What a sum says, noisy throughout. `found` holds (word, votes), empty if too few voted; most votes first, and
+    the question's own words last."""
 
     count: float
     found: tuple[tuple[str, float], ...]
     enough: bool
 
 
-def decode(total: RingArray, candidates: Sequence[str], num_summed: int, rule: KeywordRule) -> Keywords:
-    """Keywords from the opened sum of `num_summed` nodes; reads nothing else."""
+def decode(
+    total: RingArray, candidates: Sequence[str], num_summed: int, rule: KeywordRule, num_asked: int = 0
+) -> Keywords:
+    """Keywords from the opened sum of `num_summed` nodes; reads nothing else.
+
+    The last `num_asked` candidates come out only where the others leave places.
+    """
     votes = total.astype(np.int32).astype(np.float64) / rule.scale
     enough = bool(votes[-1] >= rule.min_count)
     if not enough:
         return Keywords(count=float(votes[-1]), found=(), enough=False)
-    order = np.argsort(-votes[:-1], kind="stable")[: rule.num_keywords]
     needed = rule.threshold(num_summed)
-    found = tuple((candidates[place], float(votes[place])) for place in order if votes[place] > needed)
+    strong = [place for place in np.argsort(-votes[:-1], kind="stable") if votes[place] > needed]
+    strong.sort(key=lambda place: place >= len(candidates) - num_asked)
+    found = tuple((candidates[place], float(votes[place])) for place in strong[: rule.num_keywords])
     return Keywords(count=float(votes[-1]), found=found, enough=True)

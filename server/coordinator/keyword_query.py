@@ -14,7 +14,15 @@ from typing import Protocol
 import msgspec
 
 from frag.errors import BadRequestError, FragError, QuorumError, SecureSumError
-from frag.privacy.keywords import MAX_CANDIDATES, KeywordRule, Keywords, choose_candidates, decode, rule_within
+from frag.privacy.keywords import (
+    MAX_CANDIDATES,
+    Candidates,
+    KeywordRule,
+    Keywords,
+    choose_candidates,
+    decode,
+    rule_within,
+)
 from frag.secagg import Parameters
 from frag.secagg.parameters import MAX_COMPLETE, MIN_NODES
 from frag.types import AnswerMode, Generation, GenerationRequest
@@ -163,10 +171,10 @@ class KeywordService:
             withheld=withheld,
         )
 
-    async def _candidates(self, question: str, alone: str, clock: _Clock) -> tuple[str, ...]:
+    async def _candidates(self, question: str, alone: str, clock: _Clock) -> Candidates:
         lexicon = await self.lexicon.closest(question, 2 * MAX_CANDIDATES, clock.share("candidates"))
         found = choose_candidates(question, alone, lexicon)
-        if not found:
+        if not found.words:
             raise BadRequestError("Nothing can be voted for: the question has no words.", "Ask in words.")
         return found
 
@@ -174,7 +182,7 @@ class KeywordService:
         self,
         request: QueryRequest,
         query_id: str,
-        candidates: tuple[str, ...],
+        candidates: Candidates,
         voting: _Voting,
         clock: _Clock,
         emit: Emit,
@@ -182,7 +190,7 @@ class KeywordService:
         start = msgspec.msgpack.encode(
             KeywordStart(
                 question=request.question,
-                candidates=candidates,
+                candidates=candidates.words,
                 noise_multiplier=voting.rule.noise_multiplier,
                 colluders=voting.rule.colluders,
                 max_votes=voting.rule.max_votes,
@@ -202,7 +210,9 @@ class KeywordService:
         staged = StagedSum(
             identities=voting.identities,
             parameters=Parameters(
-                session=session_name(query_id, start), num_nodes=len(voting.identities), length=len(candidates) + 1
+                session=session_name(query_id, start),
+                num_nodes=len(voting.identities),
+                length=len(candidates.words) + 1,
             ),
             start=start,
             ask=ask,
@@ -217,7 +227,7 @@ class KeywordService:
                 "Mend the nodes in `failed`, then ask again; what was charged stays charged.",
                 failed=[{"node": node, "code": code} for node, code in sorted(voting.failed.items())],
             ) from error
-        return decode(total, candidates, len(names), voting.rule), names
+        return decode(total, candidates.words, len(names), voting.rule, candidates.num_asked), names
 
     async def _text(self, question: str, keywords: Keywords, alone: str, clock: _Clock) -> str | None:
         words = ", ".join(word for word, _ in keywords.found)

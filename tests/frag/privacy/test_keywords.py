@@ -62,8 +62,8 @@ def test_candidates_are_the_answers_words_then_the_lexicon_then_the_questions() 
         "The porter keeps them in the cellar.",
         ["cellars", "door", "key", "oak"],
     )
-    assert found == ("cellar", "door", "oak", "porter", "keep", "keys")
-    assert choose_candidates("Keys?", "", WORDS, limit=8) == (*WORDS[:7], "keys")
+    assert found == (("cellar", "door", "oak", "porter", "keep", "keys"), 3)
+    assert choose_candidates("Keys?", "", WORDS, limit=8) == ((*WORDS[:7], "keys"), 1)
 
 
 def test_a_unit_votes_for_the_first_that_it_mentions() -> None:
@@ -151,4 +151,6 @@ def test_few_voters_give_no_keyword_and_weak_ones_do_not_come_out() -> None:
     assert (few.enough, few.found, few.count) == (False, (), 19)
     weak = decode(opened(math.ceil(needed) + 1, needed - 1, -40, 20), ["a", "b", "c"], 3, rule)
     assert (weak.enough, [word for word, _ in weak.found]) == (True, ["a"])
+    asked = decode(opened(500, 400, 900, 40), ["a", "b", "keys"], 3, KeywordRule(noise_multiplier=1, num_nodes=3), 1)
+    assert [word for word, _ in asked.found] == ["a", "b", "keys"], "the question's own words come last"
     assert decode(opened(0, 0, -7), ["a", "b"], 3, rule).count == -7, "noise can make it negative"
