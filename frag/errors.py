@@ -16,6 +16,7 @@ FragError
 ├── RateLimitedError         rate_limited          429   6    too many requests
 ├── NoNodesError             no_nodes              503   6    nobody is connected who could answer
 ├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
+├── NotReadyError            not_ready             503   6    something is still being prepared
 ├── UnreachableError         no_connection         502   6    the other side cannot be reached
 ├── UpdateError              bad_update            422   7    a node's training update does not fit
 ├── LedgerError              ledger_refused        503   7    a privacy budget is used up or cannot be charged
@@ -105,6 +106,10 @@ class NoNodesError(FragError):
 
 class QuorumError(FragError):
     code, http_status, exit_code = "quorum_not_met", 503, 6
+
+
+class NotReadyError(FragError):
+    code, http_status, exit_code = "not_ready", 503, 6
 
 
 class UnreachableError(FragError):

@@ -79,6 +79,8 @@ class DpSettings(_Strict):
     top_k: int = Field(100, ge=1)
     passage_tokens: int = Field(192, ge=16, le=1024, description="of a unit's passage, what is read")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine from which a unit takes part")
+    keywords: bool = Field(default=False, description="whether units also vote for keywords, at the price of an answer")
+    colluders: int = Field(1, ge=0, le=97, description="keywords: nodes that may work with the coordinator")
 
 
 class PolicySettings(_Strict):

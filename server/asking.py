@@ -13,7 +13,6 @@ from rich.text import Text
 
 from frag.errors import FragError, ProtocolError, UnreachableError
 
-_NO_ANSWER = "No node has evidence for an answer that it may release."
 Event = tuple[str, dict[str, Any]]
 _MENDS = {
     "not_authenticated": "Give a key in force with --key, or in FRAG_API_KEY.",
@@ -96,16 +95,24 @@ async def _parse(stream: aiohttp.StreamReader) -> AsyncIterator[Event]:
                 yield name, msgspec.json.decode(line[6:], type=dict[str, Any])
 
 
-def print_answer(response: Mapping[str, Any]) -> None:
-    """The answer in a frame, then a line for each node."""
-    console = Console()
-    nothing = "No statement has enough support." if response["answer_mode"] == "consensus" else _NO_ANSWER
-    if response["answered"] and not any(item["answer"] for item in response["answered"]):
-        nothing = nothing if response["answer_mode"] == "consensus" else "Only sources were looked up."
+def _print_text(console: Console, response: Mapping[str, Any]) -> None:
+    nothing = "No node has evidence for an answer that it may release."
+    if response["answer_mode"] == "consensus":
+        nothing = "No statement has enough support."
+    elif response["answered"] and not any(item["answer"] for item in response["answered"]):
+        nothing = "Only sources were looked up."
     console.print(Panel(Text(response["answer"] or nothing), title="Answer", title_align="left"))
     for line in (response["note"], f"Mode {response['answer_mode']}: {response['promise']}"):
         if line:
             console.print(Text(line), style="dim")
+
+
+def print_answer(response: Mapping[str, Any]) -> None:
+    """The answer in a frame, what to know of it, then a line for each node."""
+    console = Console()
+    _print_text(console, response)
+    if "keywords" in response:
+        _print_keywords(console, response)
     table = Table("node", "outcome", "score", "redacted", "sources", box=None, header_style="bold")
     for item in response["answered"]:
         table.add_row(
@@ -131,4 +138,12 @@ def print_answer(response: Mapping[str, Any]) -> None:
     console.print(
         f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms{prompts}",
         style="dim",
+    )
+
+
+def _print_keywords(console: Console, response: Mapping[str, Any]) -> None:
+    found = ", ".join(f"{item['word']} {item['votes']:.0f}" for item in response["keywords"]) or "none"
+    console.print(
+        f"Keywords by noisy votes (± {response['noise_deviation']:.1f}): {found}; about {response['noisy_count']:.0f} "
+        "units voted."
     )

@@ -5,6 +5,7 @@ Added to an integer query of L2 sensitivity Δ it is (Δ²/2σ²)-zCDP, like the
 Source: Canonne, Kamath and Steinke 2020, "The Discrete Gaussian for Differential Privacy", Algorithms 1 to 3.
 """
 
+import math
 import secrets
 from fractions import Fraction
 
@@ -13,11 +14,17 @@ def discrete_gaussian(sd: float) -> int:
     """One draw with σ = `sd` > 0. All arithmetic is on integers and fractions. Raises ValueError unless sd > 0."""
     if not sd > 0:
         raise ValueError(f"σ must be positive, got {sd}")
-    variance = Fraction(sd) ** 2
-    scale = int(sd) + 1
+    return with_variance(Fraction(sd) ** 2)
+
+
+def with_variance(variance: Fraction | int) -> int:
+    """One draw with σ² = `variance` > 0. Raises ValueError unless it is."""
+    if not variance > 0:
+        raise ValueError(f"σ² must be positive, got {variance}")
+    scale = math.isqrt(int(variance)) + 1
     while True:
         drawn = _discrete_laplace(scale)
-        if _bernoulli_exp((abs(drawn) - variance / scale) ** 2 / (2 * variance)):
+        if _bernoulli_exp(Fraction((abs(drawn) * scale - variance) ** 2) / (2 * variance * scale * scale)):
             return drawn
 
 

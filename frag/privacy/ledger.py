@@ -39,6 +39,7 @@ _MIGRATIONS = (
       PRIMARY KEY (job_id, collection)
     ) WITHOUT ROWID;
     """,
+    "CREATE TABLE queries (query_key BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;",
 )
 """Each brings the schema from its place in this list to the next."""
 
@@ -81,7 +82,7 @@ class Ledger:
         except (sqlite3.Error, OSError, TypeError) as error:
             raise LedgerError(f"The ledger {path} cannot be used: {error}.", "Restore it from a backup.") from error
 
-    def charge(self, units: Mapping[str, str], rho: float, limit: float) -> list[str]:
+    def charge(self, units: Mapping[str, str], rho: float, limit: float, query_id: str = "") -> list[str]:
         """Charges every unit that can pay, and returns their names: only they may take part in the answer.
 
         Durable when it returns. Each unit's spend stays at most `limit`, whatever collections it is found in.
@@ -90,14 +91,17 @@ class Ledger:
             units: The collection that each was found in, by name; kept for reports alone.
             rho: Of the answer.
             limit: ρ of a unit over its whole life.
+            query_id: Of a question that may be answered once only; empty where that does not matter.
 
         Raises:
-            LedgerError: The charge could not be made; nothing may be answered.
+            LedgerError: The charge could not be made, or the question was charged before; nothing may be answered.
         """
         if not rho > 0:
             raise LedgerError(f"A charge of {rho} is none.")
         able = []
         with self._turn, self._transaction() as connection:
+            if query_id:
+                self._enter_once(connection, query_id)
             for unit in sorted(units):
                 key = self._key(unit)
                 row = connection.execute("SELECT rho FROM units WHERE unit_key = ?", (key,)).fetchone()
@@ -109,6 +113,11 @@ class Ledger:
                     )
                     able.append(unit)
         return able
+
+    def _enter_once(self, connection: sqlite3.Connection, query_id: str) -> None:
+        key = self._key(f"query:{query_id}")
+        if connection.execute("INSERT INTO queries VALUES (?) ON CONFLICT DO NOTHING", (key,)).rowcount == 0:
+            raise LedgerError("This question has been charged before; nothing is said to it twice.")
 
     def reserve_training(self, job_id: str, collection: str, epsilon: float, delta: float, limit: float) -> None:
         """Reserves the whole plan of a job for all units of a collection; the same job again changes nothing.

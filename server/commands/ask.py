@@ -19,6 +19,7 @@ def ask(
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
     mode: Annotated[str, typer.Option(help="Answer mode: none, scrub, consensus or dp.")] = "scrub",
     min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,
+    dp: Annotated[str, typer.Option(help="Mode dp: decoding, or keywords over all nodes.")] = "decoding",
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
@@ -81,6 +82,7 @@ def ask(
         "retrieve_only": retrieve_only,
         "route": route,
         "scrub_question": scrub_question,
+        "dp": dp,
     }
     tls = tls_context(url, tls_ca)
     response = asyncio.run(query(url, key, body, tls, quiet=as_json))

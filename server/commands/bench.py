@@ -138,6 +138,41 @@ def sealed(
 
 
 @app.command()
+def keywords(
+    epsilon: Annotated[float, typer.Option(help="ε of all questions of a row together.")] = 4.0,
+    nodes: Annotated[int, typer.Option(min=3, max=100, help="Nodes of the sum.")] = 3,
+    colluders: Annotated[int, typer.Option(min=0, help="Nodes whose noise does not count.")] = 1,
+    agreement: Annotated[float, typer.Option(min=0, max=1, help="Share of units that mention a keyword.")] = 0.8,
+    trials: Annotated[int, typer.Option(min=1, help="Questions simulated a row.")] = 100,
+    *,
+    json: Json = False,
+) -> None:
+    """How many of the five true keywords come out, by the number of units that vote (simulated)."""
+    import msgspec
+
+    from server.benchmark.keywords import KeywordPlan, KeywordRow, measure_keywords
+
+    plan = KeywordPlan(epsilon=epsilon, nodes=nodes, colluders=colluders, agreement=agreement, trials=trials)
+
+    def show(row: KeywordRow) -> None:
+        if not json:
+            precision = "–" if row.released_precision is None else f"{row.released_precision:.2f}"
+            typer.echo(
+                f"{row.questions:9} {row.units:6} {row.noise_deviation:9.2f} {row.recall:7.2f} "
+                f"{row.released_recall:9.2f} {precision:>9} {row.documents_used:5.2f}"
+            )
+
+    if not json:
+        typer.echo(f"{nodes} nodes, {colluders} may collude, ε = {epsilon:g}, units agree with {agreement:g}")
+        typer.echo(
+            f"{'questions':>9} {'units':>6} {'noise sd':>9} {'recall':>7} {'released':>9} {'precision':>9}  used"
+        )
+    rows = measure_keywords(plan, show)
+    if json:
+        typer.echo(msgspec.json.encode({"plan": plan, "rows": rows}))
+
+
+@app.command()
 def rounds(
     nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
     virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,

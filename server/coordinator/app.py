@@ -1,15 +1,16 @@
 """The one application factory, used by production and tests alike; every resource is opened and closed here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from frag.answers import METHODS, make_aggregator
 from frag.protocols import Aggregator
-from frag.settings import CollectionSettings, CoordinatorSettings, PolicySettings
+from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, CoordinatorSettings, PolicySettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
+from server.coordinator.answer_views import QueryResponse
 from server.coordinator.auth import Gate
 from server.coordinator.blobs import Blobs
 from server.coordinator.bodies import MAX_BODY_BYTES
@@ -18,9 +19,11 @@ from server.coordinator.database import open_database
 from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
+from server.coordinator.keyword_query import KeywordService
+from server.coordinator.lexicon import Lexicon
 from server.coordinator.links import Registry
 from server.coordinator.public_corpus import LocalLink
-from server.coordinator.query import QueryService
+from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
 from server.coordinator.routing import Router
 from server.coordinator.state import STATE, CoordinatorState
@@ -94,6 +97,7 @@ async def _resources(
                 answer_modes=settings.answer_modes,
                 router=Router(embedder),
                 scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
+                by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
             versions=versions,
@@ -130,6 +134,27 @@ async def _open_public_corpus(
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
     await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
     return worker
+
+
+async def _by_keywords(
+    stack: AsyncExitStack,
+    folder: CoordinatorFolder,
+    settings: CoordinatorSettings,
+    registry: Registry,
+    records: TrainingRecords,
+    writer: LazyWriter,
+) -> Callable[[QueryRequest, Emit], Awaitable[QueryResponse]]:
+    async def write(request: GenerationRequest) -> Generation:
+        return await (await writer.worker()).generate(request)
+
+    service = KeywordService(
+        registry=registry,
+        identities=records.identities,
+        lexicon=await stack.enter_async_context(Lexicon(settings.models, folder.lexicon)),
+        write=None if settings.models.language_model == NO_LANGUAGE_MODEL else write,
+        default_deadline_s=settings.default_deadline_s,
+    )
+    return service.answer
 
 
 def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:

@@ -44,6 +44,11 @@ class CoordinatorFolder:
         """What the public-data phase keeps between passes."""
         return self.folder / "training"
 
+    @property
+    def lexicon(self) -> Path:
+        """Vectors of public words, for keywords; made anew when it is missing."""
+        return self.folder / "lexicon"
+
     def create(self, host: str, port: int) -> None:
         """Makes settings and keys. Raises ConflictError when there is a coordinator here already."""
         if self.settings_file.exists():

@@ -20,6 +20,7 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    KeywordStage,
     Message,
     Progress,
     Promote,
@@ -113,7 +114,7 @@ class WebSocketLink:
             raise NodeFailedError("bad_reply")
         return reply
 
-    async def sum_stage(self, make: Callable[[int], SumStage]) -> bytes:
+    async def sum_stage(self, make: Callable[[int], SumStage | KeywordStage]) -> bytes:
         """One stage of a secure sum. Raises NodeFailedError."""
         reply = await self._request(make)
         if not isinstance(reply, Summed):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -53,6 +53,9 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """At most so many nodes are asked; None: all."""
         return None if self.route == "all" else int(self.route.removeprefix("top:"))
 
+    dp: Literal["decoding", "keywords"] = "decoding"
+    """How mode `dp` answers: each node for itself, or from what the units of all nodes vote for."""
+
     def __repr__(self) -> str:
         return f"QueryRequest({len(self.question)} chars)"
 
@@ -70,6 +73,7 @@ class QueryService:
     answer_modes: Sequence[AnswerMode]
     router: Router
     scrubber: QuestionScrubber
+    by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -81,11 +85,13 @@ class QueryService:
             NoNodesError: None of the nodes in question is connected.
             QuorumError: Fewer than `min_nodes` replied by the deadline.
         """
-        started = time.perf_counter()
-        query_id = uuid.uuid4().hex
         self._check_mode(request)
         scrubbed, seen = await asyncio.to_thread(self.scrubber.scrub, request.question, wanted=request.scrub_question)
         request = msgspec.structs.replace(request, question=scrubbed.text)
+        if request.dp == "keywords":
+            return restored(await self._by_keywords(request, emit), scrubbed, seen)
+        started = time.perf_counter()
+        query_id = uuid.uuid4().hex
         candidates, absent = self._route(request)
         links = await self._choose(request, candidates)
         if request.answer_mode is AnswerMode.CONSENSUS:
@@ -119,13 +125,15 @@ class QueryService:
         if request.answer_mode is AnswerMode.CONSENSUS and request.aggregation is not None:
             raise BadRequestError("Consensus is an aggregation of its own.", "Leave `aggregation` out.")
 
+    async def _by_keywords(self, request: QueryRequest, emit: Emit) -> QueryResponse:
+        if request.answer_mode is not AnswerMode.DP or self.by_keywords is None:
+            raise BadRequestError("Keywords are a way of mode dp alone.", 'Ask with answer_mode = "dp".')
+        return await self.by_keywords(request, emit)
+
     def _route(self, request: QueryRequest) -> tuple[list[NodeLink], list[str]]:
         known = self.registry.known()
         wanted = known if request.nodes is None else sorted(set(request.nodes))
-        if unknown := sorted(set(wanted) - set(known)):
-            raise UnknownNodeError(
-                f"These nodes are not enrolled: {', '.join(unknown[:5])[:300]}.", "See `GET /v1/nodes`."
-            )
+        check_known(wanted, self.registry)
         links = [link for node_id in wanted if (link := self.registry.link(node_id))]
         if not links:
             raise NoNodesError(
@@ -182,6 +190,12 @@ class QueryService:
         if not candidates:
             return Aggregate(text="", contributors=(), method=method), ""
         return await self.aggregators[method].aggregate(request.question, candidates), ""
+
+
+def check_known(wanted: Collection[str], registry: Registry) -> None:
+    """Raises UnknownNodeError when one of them is not enrolled."""
+    if unknown := sorted(set(wanted) - set(registry.known())):
+        raise UnknownNodeError(f"These nodes are not enrolled: {', '.join(unknown[:5])[:300]}.", "See `GET /v1/nodes`.")
 
 
 def _require_quorum(gathered: Gathered, min_nodes: int) -> None:

@@ -72,6 +72,15 @@ class NodeAnswering:
         """Who writes the answers; None on a node without a language model."""
         return self._worker
 
+    @property
+    def private(self) -> PrivateAnswering | None:
+        """What answers in mode `dp`; None where no collection does."""
+        return self._private
+
+    def admit_private(self) -> str:
+        """Takes a question in mode `dp` into account; a reason not to answer it, or nothing."""
+        return self._policy.admit(AnswerMode.DP)[1]
+
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
         """Allowed modes, embedder fingerprint, number of documents; of those under `dp` not even the number is said."""
         return (

@@ -20,7 +20,7 @@ from frag.privacy.accounting import allowed_clip, rho_within
 from frag.privacy.dp_decoding import DecodingRule
 from frag.privacy.ledger import Ledger
 from frag.privacy.redaction import redact
-from frag.protocols import Embedder, LanguageModel, PrivateLanguageModel, Redactor
+from frag.protocols import Embedder, FloatArray, LanguageModel, PrivateLanguageModel, Redactor
 from frag.settings import CollectionSettings, DpSettings
 from frag.types import Adaptation, AnswerMode, GenerationRequest, Hit, NodeAnswer
 from retrievers.store import DocumentStore
@@ -104,15 +104,31 @@ class PrivateAnswering:
             raise
         return self._released(await loop.run_in_executor(self._workers, self._finish, text), live)
 
-    def _prepare(self, question: str) -> tuple[GenerationRequest, list[str]]:
+    @property
+    def rho(self) -> float:
+        """What a unit pays for an answer, of either kind."""
+        return self._limit / self._settings.questions
+
+    def paid_passages(self, question: str, rho: float, query_id: str) -> list[str]:
+        """The best passage of each unit that could pay ρ, once for each `query_id`. Blocking.
+
+        Raises:
+            LedgerError: The charge could not be made durable, or this question was charged before.
+        """
+        return self._paid(self._embedder.embed([question])[0], rho, query_id)
+
+    def _paid(self, vector: FloatArray, rho: float, query_id: str = "") -> list[str]:
         """Finds the units, charges them, and only then hands out what those who could pay have to say."""
-        vector = self._embedder.embed([question])[0]
         floor = self._settings.min_evidence
         units = best_passages([(c, self._stores[c.name].matches(vector, floor)) for c in self._collections])
-        able = self._ledger.charge({unit.name: unit.collection for unit in units}, self._rule.rho, self._limit)
+        able = self._ledger.charge({unit.name: unit.collection for unit in units}, rho, self._limit, query_id)
         texts = {unit.name: unit.text for unit in units}
+        return [texts[name] for name in able]
+
+    def _prepare(self, question: str) -> tuple[GenerationRequest, list[str]]:
+        vector = self._embedder.embed([question])[0]
         request = GenerationRequest(question=question, question_vector=vector)
-        return request, [self._masked(texts[name]) for name in able]
+        return request, [self._masked(text) for text in self._paid(vector, self._rule.rho)]
 
     def _masked(self, text: str) -> str:
         return redact(text, self._redactor.find(text))[0]

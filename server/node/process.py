@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
+from server.node.keyword_voting import KeywordDesk
 from server.node.offer import Offer, Profiles, Seals
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -26,6 +27,7 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    KeywordStage,
     Message,
     Progress,
     Promote,
@@ -47,7 +49,7 @@ _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
 
-Request = Ask | SealedAsk | Train | Promote | SumStage
+Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -111,8 +113,8 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes. What `trains`, `prompts` or `seals` would do is refused
-    without them.
+    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals` or `keywords` would do is
+    refused without them.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class NodeProcess:
         prompts: TakesPrompts | None = None,
         seals: Seals | None = None,
         profiles: Profiles | None = None,
+        keywords: KeywordDesk | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
@@ -132,6 +135,7 @@ class NodeProcess:
         self._prompts = prompts
         self._seals = seals
         self._profiles = profiles
+        self._keywords = keywords
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -193,6 +197,7 @@ class NodeProcess:
             sealing_key=self._offered.sealing_key,
             profile=self._offered.profile,
             prompt_version=self._prompts.version if self._prompts else "",
+            keywords=self._keywords.terms if self._keywords else None,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -252,20 +257,26 @@ class NodeProcess:
             await socket.send_bytes(encode(message))
 
     async def _carry_out(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> Message:
-        if isinstance(request, Ask):
+        if isinstance(request, Ask | SealedAsk):
             async with asyncio.timeout(request.deadline_s):
-                return reply_message(request.request_id, await self._answers.answer(request))
-        if isinstance(request, SealedAsk) and self._seals is not None:
-            async with asyncio.timeout(request.deadline_s):
-                return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
+                return await self._answer(request)
         if isinstance(request, Train) and self._trains is not None:
             return await self._train(self._trains, request, socket)
         if isinstance(request, SumStage) and self._trains is not None:
             return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
+        if isinstance(request, KeywordStage) and self._keywords is not None:
+            return Summed(request_id=request.request_id, content=await self._keywords.carry_out(request))
         if isinstance(request, Promote) and self._prompts is not None:
             await self._prompts.promote(request)
             return Promoted(request_id=request.request_id)
         return Failed(request_id=request.request_id, code="not_offered")
+
+    async def _answer(self, request: Ask | SealedAsk) -> Message:
+        if isinstance(request, Ask):
+            return reply_message(request.request_id, await self._answers.answer(request))
+        if self._seals is None:
+            return Failed(request_id=request.request_id, code="not_offered")
+        return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
 
     async def _train(self, trains: Trains, request: Train, socket: aiohttp.ClientWebSocketResponse) -> Trained:
         """Trains, and tells of progress at most every _PROGRESS_S seconds."""

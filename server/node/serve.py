@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import signal
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from frag.telemetry import configure_logging
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.exchange import Exchange
+from server.node.keyword_voting import KeywordDesk
 from server.node.live_prompt import LivePrompt
 from server.node.process import NodeProcess, Peer
 from server.node.profile import ProfileDesk
@@ -83,9 +85,38 @@ async def _serve(folder: NodeFolder) -> None:
         )
         seals = await asyncio.to_thread(open_desk, folder, settings, peer, answering)
         stack.callback(seals.replays.close)
+        keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
         await run_until_signal(
-            NodeProcess(peer, answering, show, trains=trains, prompts=prompts, seals=seals, profiles=profiles)
+            NodeProcess(
+                peer,
+                answering,
+                show,
+                trains=trains,
+                prompts=prompts,
+                seals=seals,
+                profiles=profiles,
+                keywords=keywords,
+            )
         )
+
+
+def _open_keywords(settings: NodeSettings, peer: Peer, answering: NodeAnswering) -> KeywordDesk | None:
+    """A node votes for keywords where a collection answers in mode `dp` and the operator allows it."""
+    if answering.private is None or not settings.policy.dp.keywords:
+        return None
+    return KeywordDesk(
+        node_id=settings.node_id,
+        identity=peer.key,
+        settings=settings.policy.dp,
+        units=answering.private,
+        admit=answering.admit_private,
+        pinned=_pinned(settings),
+    )
+
+
+def _pinned(settings: NodeSettings) -> Mapping[str, bytes] | None:
+    """Raises RosterError."""
+    return pinned_nodes(settings.roster.file, settings.roster.operators) if settings.roster else None
 
 
 async def _open_training(
@@ -101,13 +132,12 @@ async def _open_training(
         return None, prompts
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
-    roster = settings.roster
     sums = SumDesk(
         node_id=settings.node_id,
         identity=peer.key,
         folder=folder.training,
         exchange=exchange,
-        pinned=await asyncio.to_thread(pinned_nodes, roster.file, roster.operators) if roster else None,
+        pinned=await asyncio.to_thread(_pinned, settings),
     )
     desk = TrainingDesk(
         node_id=settings.node_id,

@@ -68,6 +68,17 @@ class Refused(Message, frozen=True, kw_only=True, tag="refused"):
     code: Name
 
 
+class KeywordTerms(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Under what a node votes for keywords: ρ of a vote at most, nodes that may collude, what it claims for a unit over
+    all answers, and whether it believes a signed roster about its peers."""
+
+    rho: Annotated[float, msgspec.Meta(ge=1e-6, le=1000)]
+    colluders: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    epsilon: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    is_pinned: bool
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """What a node says about itself once both sides are known."""
 
@@ -79,6 +90,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     prompt_version: Version = ""
     sealing_key: KeyCard | None = None
     profile: Profile | None = None
+    keywords: KeywordTerms | None = None
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):
@@ -133,6 +145,15 @@ class SumStage(Message, frozen=True, kw_only=True, tag="sum_stage"):
     stage: SumStageName
     content: Annotated[bytes, msgspec.Meta(max_length=MAX_SUM_BYTES)]
     ticket: Ticket = ""
+
+
+class KeywordStage(Message, frozen=True, kw_only=True, tag="keyword_stage"):
+    """One stage of the secure sum of votes for keywords; `content` is a message of `frag.secagg`."""
+
+    request_id: RequestId
+    query_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+    stage: SumStageName
+    content: Annotated[bytes, msgspec.Meta(max_length=MAX_SUM_BYTES)]
 
 
 class Promote(Message, frozen=True, kw_only=True, tag="promote"):
@@ -197,7 +218,8 @@ class Trained(Message, frozen=True, kw_only=True, tag="trained"):
 
 
 class Summed(Message, frozen=True, kw_only=True, tag="summed"):
-    """What a node says to a stage of a secure sum; empty where it has brought a vector."""
+    """What a node says to a stage of a secure sum; empty where it has brought a vector, and itself the vector where
+    that is of votes for keywords."""
 
     request_id: RequestId
     content: Annotated[bytes, msgspec.Meta(max_length=MAX_SUM_BYTES)] = b""
@@ -209,5 +231,5 @@ class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
     request_id: RequestId
 
 
-ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage
+ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage | KeywordStage
 ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed

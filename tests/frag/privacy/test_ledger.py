@@ -56,6 +56,19 @@ def test_a_charge_of_nothing_is_refused(tmp_path: Path, rho: float) -> None:
         Ledger.open(tmp_path / "ledger.db").charge(in_notes("ann"), rho, 1.0)
 
 
+def test_a_question_is_charged_once_also_after_a_restart(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.db")
+    assert ledger.charge(in_notes("ann"), 0.25, 1.0, "q1") == ["ann"]
+    for again in (ledger, Ledger.open(tmp_path / "ledger.db")):
+        with pytest.raises(LedgerError, match="charged before"):
+            again.charge(in_notes("ann", "bob"), 0.25, 1.0, "q1")
+        assert (again.spent_by("ann"), again.spent_by("bob")) == (0.25, 0.0), "a refusal spends nothing"
+    assert ledger.charge({}, 0.25, 1.0, "q2") == []
+    with pytest.raises(LedgerError, match="charged before"):
+        ledger.charge({}, 0.25, 1.0, "q2")
+    assert ledger.charge(in_notes("ann"), 0.25, 1.0) == ledger.charge(in_notes("ann"), 0.25, 1.0) == ["ann"]
+
+
 def test_a_training_plan_is_reserved_once_and_within_the_limit(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.db")
     for _ in range(2):
