@@ -41,7 +41,7 @@ _FROM_KEYWORDS = (
     "You are a helpful assistant. The keywords are what many documents say on the question. "
     "Answer in a few words, with the help of the keywords."
 )
-_SHARES = {"candidates": 0.25, "keys": 0.25, "shares": 0.08, "masked": 0.08, "confirm": 0.08, "unmask": 0.08}
+_SHARES = {"lexicon": 0.2, "alone": 0.2, "keys": 0.2, "shares": 0.06, "masked": 0.06, "confirm": 0.06, "unmask": 0.06}
 """Of the deadline; what is left is for writing."""
 
 Write = Callable[[GenerationRequest], Awaitable[Generation]]
@@ -104,15 +104,18 @@ class KeywordService:
             BadRequestError: The request does not fit, or names too many nodes.
             UnknownNodeError: `nodes` names one that is not enrolled.
             QuorumError: Too few nodes are connected that vote, or too few voted.
-            ModelError: There are no candidates yet. Nothing was spent.
+            NotReadyError, ModelError: There is no lexicon yet, or no model. Nothing was spent.
             SecureSumError: Too few nodes stayed until the end. What their units were charged stays charged.
         """
         started = time.perf_counter()
         clock, query_id = _Clock(request.deadline_s or self.default_deadline_s), uuid.uuid4().hex
         voting = await self._voting(request)
         emit("routed", {"query_id": query_id, "nodes": sorted(voting.links), "absent": sorted(voting.failed)})
+        lexicon = await self.lexicon.closest(request.question, 2 * MAX_CANDIDATES, clock.share("lexicon"))
         alone = await self._written(GenerationRequest(question=request.question, instruction=_ALONE), clock)
-        candidates = await self._candidates(request.question, alone, clock)
+        candidates = choose_candidates(request.question, alone, lexicon)
+        if not candidates.words:
+            raise BadRequestError("Nothing can be voted for: the question has no words.", "Ask in words.")
         asked = time.perf_counter()
         keywords, names = await self._sum(request, query_id, candidates, voting, clock, emit)
         for name in names:
@@ -173,13 +176,6 @@ class KeywordService:
             failed=failed,
             withheld=withheld,
         )
-
-    async def _candidates(self, question: str, alone: str, clock: _Clock) -> Candidates:
-        lexicon = await self.lexicon.closest(question, 2 * MAX_CANDIDATES, clock.share("candidates"))
-        found = choose_candidates(question, alone, lexicon)
-        if not found.words:
-            raise BadRequestError("Nothing can be voted for: the question has no words.", "Ask in words.")
-        return found
 
     async def _sum(
         self,
@@ -245,7 +241,7 @@ class KeywordService:
         """Empty where there is no language model, or it is late."""
         if self.write is None:
             return ""
-        within_s = clock.left() if request.passages else clock.share("candidates")
+        within_s = clock.left() if request.passages else clock.share("alone")
         try:
             return (await asyncio.wait_for(self.write(request), within_s)).text.strip()
         except TimeoutError:

@@ -21,7 +21,7 @@ from frag.secagg import Parameters, Participant
 from frag.secagg.messages import Confirmations, Inbox, Key, Name, Roster, Survivors
 from frag.secagg.ring import RingArray
 from frag.settings import DpSettings
-from server.wire.messages import KeywordStage, KeywordTerms, Question
+from server.wire.messages import MIN_KEYWORD_RHO, KeywordStage, KeywordTerms, Question
 
 _MAX_UNDER_WAY = 32
 _T = TypeVar("_T")
@@ -85,6 +85,9 @@ class KeywordDesk:
         admit: Says by the node's policy why a question may not be answered now, or nothing.
         pinned: Raw public identities by node id, from the signed roster; None where there is no roster, and the
             coordinator is believed.
+
+    Raises:
+        SettingsError: The budget is for so many questions that no keyword could come out of the noise.
     """
 
     def __init__(
@@ -97,6 +100,11 @@ class KeywordDesk:
         admit: Callable[[], str],
         pinned: Mapping[str, bytes] | None = None,
     ) -> None:
+        if units.rho < MIN_KEYWORD_RHO:
+            raise SettingsError(
+                f"[policy.dp] leaves ρ = {units.rho:.2g} for an answer, {MIN_KEYWORD_RHO:g} is the least for keywords.",
+                "Lower questions, raise epsilon, or set keywords = false.",
+            )
         self._node_id = node_id
         self._identity = identity
         self._settings = settings

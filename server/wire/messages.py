@@ -68,11 +68,15 @@ class Refused(Message, frozen=True, kw_only=True, tag="refused"):
     code: Name
 
 
+MIN_KEYWORD_RHO = 1e-6
+"""Below it the noise would outgrow the ring."""
+
+
 class KeywordTerms(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Under what a node votes for keywords: ρ of a vote at most, nodes that may collude, what it claims for a unit over
     all answers, and whether it believes a signed roster about its peers."""
 
-    rho: Annotated[float, msgspec.Meta(ge=1e-6, le=1000)]
+    rho: Annotated[float, msgspec.Meta(ge=MIN_KEYWORD_RHO, le=1000)]
     colluders: Annotated[int, msgspec.Meta(ge=0, le=100)]
     epsilon: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
     delta: Annotated[float, msgspec.Meta(gt=0, lt=1)]

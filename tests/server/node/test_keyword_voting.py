@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from frag.errors import ForbiddenError, LedgerError, SecureSumError
+from frag.errors import ForbiddenError, LedgerError, SecureSumError, SettingsError
 from frag.privacy.ledger import Ledger
 from frag.secagg import Parameters, Participant
 from frag.secagg.messages import Inbox, Keys, Roster, Shares
@@ -95,6 +95,12 @@ async def test_the_nodes_own_terms_hold(tmp_path: Path) -> None:
     assert spent(tmp_path) == 0.0
     await place.carry_out(stage("keys", start(noise_multiplier=2.0)))
     assert spent(tmp_path) == 0.125, "a sum under more noise costs less"
+
+
+async def test_a_budget_that_no_keyword_survives_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Units, "rho", 9e-7)
+    with pytest.raises(SettingsError, match="keywords = false"):
+        desk(tmp_path)
 
 
 async def test_peers_that_are_not_who_they_should_be_are_refused(tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ async def test_a_spent_budget_stays_spent_also_after_deletion_and_return(tmp_pat
     assert [len(references) for references, _, _ in model.given] == [1, 1, 0, 0, 0]
 
 
+async def test_decoding_and_keywords_spend_one_budget(tmp_path: Path) -> None:
+    model = TellingModel()
+    async with node(tmp_path, [KEYS], model) as (answering, _):
+        assert answering.rho == pytest.approx(rho_within(2.0, 1e-5) / 2)
+        rho = answering.rho * (1 - 1e-9)
+        assert answering.paid_passages(QUESTION, rho, "q1") == [KEYS.text]
+        await answering.answer(ask())
+        assert answering.paid_passages(QUESTION, rho, "q2") == []
+        await answering.answer(ask())
+    assert [len(references) for references, _, _ in model.given] == [1, 0]
+
+
 async def test_an_answer_shows_nothing_but_its_text(tmp_path: Path) -> None:
     """Whoever compares two answers of one text cannot tell whether there were documents."""
     with_units = tmp_path / "with"
