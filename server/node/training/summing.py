@@ -59,11 +59,13 @@ class SumDesk:
         self._exchange = exchange
         self._pinned = pinned
         self._current: tuple[tuple[str, int], Participant, int] | None = None
+        self._turn = asyncio.Lock()  # two stages at once could both find that no vector has left yet
 
     async def carry_out(self, request: SumStage) -> bytes:
         """One stage; returns the reply. Raises SecureSumError."""
         try:
-            return await self._stage(request)
+            async with self._turn:
+                return await self._stage(request)
         except msgspec.ValidationError as error:
             raise SecureSumError(f"The stage {request.stage} came with something else: {error}.") from error
 

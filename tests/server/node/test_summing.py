@@ -1,5 +1,7 @@
 """A node's part in a secure sum: pinned peers, one vector a round, and nothing out of order."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import msgspec
@@ -72,3 +74,21 @@ async def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         await place.carry_out(stage("keys", SumStart(peers={name: PUBLIC[name] for name in "bc"})))
     with pytest.raises(SecureSumError, match="something else"):
         await place.carry_out(stage("keys", [1, 2, 3]))
+
+
+async def test_stages_are_played_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once could both find that no vector has left yet."""
+    under_way: list[int] = []
+    most: list[int] = []
+
+    def slow(_desk: SumDesk, _request: SumStage) -> SumStart:
+        under_way.append(1)
+        most.append(len(under_way))
+        time.sleep(0.05)
+        under_way.pop()
+        return SumStart(peers=PUBLIC)
+
+    monkeypatch.setattr(SumDesk, "_begin", slow)
+    place = desk(tmp_path)
+    await asyncio.gather(*(place.carry_out(stage("keys", SumStart(peers=PUBLIC))) for _ in range(4)))
+    assert most == [1, 1, 1, 1]
