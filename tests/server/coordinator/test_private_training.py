@@ -119,8 +119,16 @@ async def test_claims_that_would_be_false_are_refused(
     assert reason in str(problem)
 
 
-async def test_a_budget_for_no_round_fails_the_job_with_its_reason(federation: InProcessFederation) -> None:
-    await join(federation, "a", ScriptedTrainer(federation.url, honest(1.0)))
-    job = await run(federation, client(max_epsilon=0.01))
-    assert job["state"] == "failed"
-    assert "One round costs more" in job["error"]
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (client(max_epsilon=0.01), "One round costs more"),
+        ({**RECORD, "privacy": {"mode": "record", "units": 50}}, "the job allows 8"),
+    ],
+)
+async def test_a_job_over_its_own_budget_is_not_queued(
+    federation: InProcessFederation, changes: Mapping[str, Any], reason: str
+) -> None:
+    status, problem = await federation.post("/v1/jobs", {**JOB, **changes})
+    assert (status, problem["code"]) == (503, "ledger_refused")
+    assert reason in str(problem)
