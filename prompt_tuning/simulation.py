@@ -53,7 +53,9 @@ class Simulation:
         return make_strategy(self.job.strategy).init(weights)
 
     def run(self, state: ServerState) -> Iterator[RoundResult]:
-        """Plays the rounds that `state` has not seen yet."""
+        """Plays the rounds that `state` has not seen yet. Raises ValueError when private records have no units."""
+        if self.job.privacy.mode == "record" and not self.units:
+            raise ValueError("record-level privacy protects units, and there are none")
         if self.job.strategy.kind == "fedbuff":
             yield from BufferedSimulation(self.job, list(self.nodes), self._train).run(state)
             return

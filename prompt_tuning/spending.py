@@ -21,6 +21,13 @@ def rounds_allowed(job: JobSettings) -> int:
     return allowed
 
 
+def check_budget(job: JobSettings) -> None:
+    """Raises LedgerError when the job is over its budget as far as that can be seen before nodes are asked."""
+    rounds_allowed(job)
+    if isinstance(job.privacy, RecordPrivacySettings) and job.privacy.units:
+        planned_epsilon(job, job.privacy.units)
+
+
 def client_spent(job: JobSettings, rounds: int) -> dict[str, float]:
     """What so many rounds of a client-level job cost.
 

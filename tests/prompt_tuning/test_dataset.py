@@ -324,3 +324,27 @@ class TestSplit:
     def test_fractions_that_leave_nothing_to_train_on(self, validation: float, held_out: float) -> None:
         with pytest.raises(BadRequestError, match="rest to train on"):
             split([], validation=validation, held_out=held_out)
+
+
+class TestUnits:
+    def test_a_column_names_the_unit(self, tmp_path: Path) -> None:
+        path = jsonl(tmp_path, {"question": "q", "answer": "a", "person": 7}, {"question": "r", "answer": "b"})
+        first, second = read_examples(path, Columns(unit="person"))
+        assert first.unit_for(Objective.SUPERVISED) == "unit 7"
+        assert second.unit_for(Objective.SUPERVISED) == f"own {second.example_id}"
+
+    def test_what_two_units_have_stays_with_both(self, tmp_path: Path) -> None:
+        """Else taking Ann out would add to what Bob contributes."""
+        rows = [{"question": "q", "answer": "a", "unit": unit} for unit in ("ann", "bob", "bob")]
+        examples, num_duplicates = read_counted(jsonl(tmp_path, *rows))
+        assert sorted(example.unit for example in examples) == ["ann", "bob"]
+        assert num_duplicates == 1
+
+    @given(examples=EXAMPLES, added=EXAMPLES, seed=st.integers(0, 9))
+    def test_without_the_exception_no_group_moves_another(self, examples, added, seed) -> None:
+        before, after = (split(given, seed=seed, always_trains=False) for given in (examples, [*examples, *added]))
+        assert {e.example_id for e in before.train} <= {e.example_id for e in after.train}
+
+    def test_without_the_exception_nothing_may_train(self) -> None:
+        example = make_example(text="alone")
+        assert not split([example], validation=0.5, held_out=0.49999, always_trains=False).train

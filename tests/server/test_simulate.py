@@ -93,3 +93,57 @@ def test_pre_training_on_plain_text_lowers_the_held_out_loss(place: Path) -> Non
         first, last = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["held_out_losses"]
         assert last < first - 0.5
         assert "perplexity" in CliRunner().invoke(app, arguments).stdout
+
+
+PRIVATE = """
+[evaluation]
+every = 0
+[privacy]
+mode = "{mode}"
+"""
+
+
+def simulate_private(place: Path, mode: str, more: str, *options: str) -> tuple[dict[str, object], str]:
+    text = JOB.format(kind="prompt") + PRIVATE.format(mode=mode) + more
+    (place / "job.toml").write_text(text)
+    arguments = ["simulate", "job.toml", "--data", "qa.jsonl", "--model", "model", "--threads", "1", *options]
+    with contextlib.chdir(place):
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        if result.exception is not None:
+            raise result.exception
+        return json.loads(result.stdout), CliRunner().invoke(app, arguments).stdout
+
+
+def test_record_level_training_tells_its_epsilon_and_nothing_else(place: Path) -> None:
+    options = ("--nodes", "2", "--out", "one.safetensors")
+    found, shown = simulate_private(place, "record", "noise_multiplier = 2.0\n", *options)
+    assert found["losses"] == [None] * 3
+    spent = found["privacy"]
+    assert isinstance(spent, dict)
+    adaptation = load_adaptation((place / "one.safetensors").read_bytes())
+    assert 0 < spent["epsilon"] == adaptation.epsilon < 8
+    assert adaptation.delta == spent["delta"] == 1e-5
+    assert f"ε = {spent['epsilon']:.4f} at δ = 1e-05" in shown
+    assert "the coordinator included" in shown
+
+
+def test_private_training_never_repeats_itself(place: Path) -> None:
+    for name in ("one", "two"):
+        simulate_private(place, "record", "noise_multiplier = 2.0\n", "--nodes", "2", "--out", name)
+    assert (place / "one").read_bytes() != (place / "two").read_bytes()
+
+
+def test_a_plan_over_the_budget_is_not_simulated(place: Path) -> None:
+    with pytest.raises(FragError, match=r"the job allows 0\.5"):
+        simulate_private(place, "record", "max_epsilon = 0.5\n", "--nodes", "2")
+
+
+def test_client_level_training_stops_at_its_budget(place: Path) -> None:
+    more = "nodes = 40\nnoise_multiplier = 3.0\nmax_epsilon = 1.95\n"
+    found, shown = simulate_private(place, "client", more, "--nodes", "20")
+    spent = found["privacy"]
+    assert isinstance(spent, dict)
+    assert spent["rounds"] == len(found["losses"]) < 3  # type: ignore[arg-type]
+    assert spent["epsilon"] <= 1.95
+    assert "over the budget" in shown
+    assert "Nothing is claimed against the coordinator" in shown

@@ -16,6 +16,7 @@ from frag.errors import ConflictError, FragError
 from prompt_tuning.client_privacy import check_population
 from prompt_tuning.job import JobSettings
 from prompt_tuning.privacy import promise
+from prompt_tuning.spending import check_budget
 from server.coordinator.tables import JobRow
 from server.coordinator.training.public_phase import PublicData
 from server.coordinator.training.records import ENDED, TrainingRecords, rounds_view
@@ -70,8 +71,10 @@ class JobService:
 
         Raises:
             BadRequestError: Its public data is not here, or there are too few nodes for its privacy.
+            LedgerError: It costs more than its privacy budget.
         """
         check_population(job)
+        await asyncio.to_thread(check_budget, job)
         await self._public.check(job)
         job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
         await self._records.add_job(job_id, job.model_dump_json())

@@ -19,7 +19,9 @@ from prompt_tuning.frozen_inputs import FrozenInputs
 from prompt_tuning.job import JobSettings
 from prompt_tuning.language_model import TransformersLanguageModel
 from prompt_tuning.local_training import Schedule, train
+from prompt_tuning.private_training import by_unit
 from prompt_tuning.simulation import Simulation
+from prompt_tuning.spending import spent_by
 from prompt_tuning.strategies import ServerState
 from prompt_tuning.templates import TEMPLATES
 from prompt_tuning.trainable import Prepared, Trainable
@@ -105,8 +107,7 @@ class Bench:
         return self.kept("federated", job.model_dump_json(), lambda: self._federate(job))
 
     def _federate(self, job: JobSettings) -> Scores:
-        trainable, nodes = self.prepared(job)
-        simulation = Simulation(job, trainable, nodes)
+        trainable, simulation = self._simulation(job)
         saved = self.folder / f"federated-{_digest(job.model_dump_json())}.state"
         state, curve = self._restored(saved) or (simulation.start(self.initial(trainable, job)), [])
         started = time.perf_counter() - (curve[-1][0] if curve else 0.0)
@@ -116,6 +117,18 @@ class Bench:
             write_atomic(saved, msgspec.msgpack.encode((state.to_bytes(), curve)))
             self.tick("federated", state.round_num, job.rounds.number)
         return self._measured(state.weights, trainable, curve)
+
+    def _simulation(self, job: JobSettings) -> tuple[Trainable, Simulation]:
+        """Raises LedgerError when the job is over its privacy budget."""
+        if job.privacy.mode != "record":
+            trainable, nodes = self.prepared(job)
+            rounds = spent_by(job, []).get("rounds", job.rounds.number)
+            return trainable, Simulation(job, trainable, nodes, max_rounds=int(rounds))
+        trainable = self._trainable(job)
+        grouped = {name: by_unit(examples, job.objective) for name, examples in self.nodes.items()}
+        spent_by(job, [len(units) for units in grouped.values()])
+        units = {name: [self._prepare(trainable, unit) for unit in found] for name, found in grouped.items()}
+        return trainable, Simulation(job, trainable, {}, units=units)
 
     def _restored(self, saved: Path) -> tuple[ServerState, list[tuple[float, float]]] | None:
         if not saved.is_file():
