@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frag.answers.calibration import answer_score
+from frag.answers.untrusted import as_data
 from frag.privacy.pii import redact
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray, Redactor
@@ -176,9 +177,7 @@ class NodeAnswering:
     ) -> NodeAnswer:
         loop = asyncio.get_running_loop()
         context = [item.hit.text for item in found[: self._models.context_passages]]
-        shown = context
-        if ask.answer_mode is not AnswerMode.NONE:
-            shown = await loop.run_in_executor(self._workers, self._mask, context)
+        shown = await loop.run_in_executor(self._workers, self._as_shown, context, ask)
         started = time.perf_counter()
         request = GenerationRequest(
             question=ask.question,
@@ -198,6 +197,13 @@ class NodeAnswering:
         if isinstance(outcome, Withheld):
             return self._withheld(ask, outcome.reason, timings)
         return self._released(ask, outcome.text, outcome.redactions, written, evidence, citations, timings)
+
+    def _as_shown(self, passages: Sequence[str], ask: Ask) -> list[str]:
+        """What the model reads of them."""
+        data = list(passages)
+        if self._rules.document_orders == "drop":
+            data = [left for text in passages if (left := as_data(text, ask.question))]
+        return data if ask.answer_mode is AnswerMode.NONE else self._mask(data)
 
     def _mask(self, passages: Sequence[str]) -> list[str]:
         """Identifiers of fixed form are masked before the model reads them: what it never saw it cannot copy.
