@@ -14,28 +14,50 @@ from frag.answers.faithfulness import content_words
 from frag.answers.statements import statements
 
 _REPLY = r"(?:answer|response|reply|output|message|completion)s?"
+_POLITE = (
+    r"(?:please|now|then|also|and|next|finally|kindly|(?:can|could|would|will)\s+you"
+    r"|you\s+(?:must|should|need\s+to|have\s+to))"
+)
 _TO_THE_WRITER = re.compile(
     rf"""
     \byour\s+(?:\w+\s+){{0,2}}{_REPLY}\b
-    | \b(?:ignore|disregard|forget|override|bypass|skip)\b .{{0,40}} \b(?:instructions?|prompts?|rules|context|above|previous|prior|earlier|text|passages?|question|guidelines)\b
-    | \b(?:system|developer)\s+(?:prompt|instructions?|message)\b | \b(?:new|real|updated)\s+(?:instructions?|orders?)\s*:
-    | \b(?:as|you\s+are|act\s+as|pretend\s+to\s+be|become)\s+(?:now\s+)?(?:an?\s+)?(?:\w+\s+)?(?:ai|assistant|chatbot|bot|language\s+model|llm|gpt)\b
-    | (?:^\W*|[,;:]\s*|\b(?:please|must|should|and|now|then|instead)\s+)(?:answer|respond|reply|output|print|say|write|return|repeat)\s+(?:only|just|exactly|nothing|simply|instead|with|in|the\s+(?:word|phrase|following|sentence))\b
+    | \b(?:ignore|disregard|forget|override|bypass|skip)\b .{{0,40}}
+      \b(?:instructions?|prompts?|rules|context|above|previous|prior|earlier|text|passages?|question|guidelines)\b
+    | \b(?:system|developer)\s+(?:prompt|instructions?|message)\b
+    | \b(?:new|real|updated)\s+(?:instructions?|orders?)\s*:
+    | \b(?:as|you\s+are|act\s+as|pretend\s+to\s+be|become)\s+(?:now\s+)?(?:an?\s+)?(?:\w+\s+)?
+      (?:ai|assistant|chatbot|bot|language\s+model|llm|gpt)\b
+    | (?:^\W*|[,;:]\s*|\b(?:please|must|should|and|now|then|instead)\s+)
+      (?:answer|respond|reply|output|print|say|write|return|repeat)\s+
+      (?:only|just|exactly|nothing|simply|instead|with|in|the\s+(?:word|phrase|following|sentence))\b
     | \binstead\s+of\s+(?:answering|responding|replying)\b
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_POLITE = r"(?:please|now|then|also|and|next|finally|kindly|can\s+you|could\s+you|would\s+you|will\s+you|you\s+(?:must|should|need\s+to|have\s+to))"
+_WORK = "|".join(
+    r"""
+    write summari[sz]e analy[sz]e translate draft compose paraphrase rephrase rewrite encrypt decrypt encode decode
+    explain describe classify recommend suggest elaborate brainstorm calculate compute predict debug misspell jumble
+    scramble rearrange anagram capitali[sz]e impersonate
+    """.split()  # noqa: SIM905 (a list of words reads better as words)
+)
+"""What is asked of writers and hardly ever of readers."""
+_MAKE = "|".join(
+    r"""
+    develop create generate provide give list outline name discuss compare determine identify break\s+down convert
+    reverse craft introduce substitute replace
+    """.split()  # noqa: SIM905
+)
+"""What is asked of both: only with an object that a text could be."""
 _TASK = re.compile(
     rf"""
     ^\W*(?:{_POLITE}\W+)*
-    (?: (?:write|summari[sz]e|analy[sz]e|translate|draft|compose|paraphrase|rephrase|rewrite|encrypt|decrypt|encode|decode
-        |explain|describe|classify|recommend|suggest|elaborate|brainstorm|calculate|compute|predict|debug|misspell|jumble|scramble
-        |rearrange|anagram|capitali[sz]e|impersonate)\b
-      | (?:develop|create|generate|provide|give|list|outline|name|discuss|compare|determine|identify|break\s+down|convert|reverse|craft
-        |introduce|substitute|replace)\s+(?:me\b|us\b|an?\b|the\b|some\b|insights?\b|(?:\w+\s+)?(?:tips|advice|examples?|ideas)\b|every\b|all\b)
+    (?: (?:{_WORK})\b
+      | (?:{_MAKE})\s+
+        (?:me\b|us\b|an?\b|the\b|some\b|insights?\b|every\b|all\b|(?:\w+\s+)?(?:tips|advice|examples?|ideas)\b)
       | (?:tell|show|teach|help|inform|remind|advise)\s+(?:me|us|users?|readers?|everyone|people)\b
-      | (?:add|include|insert|integrate|append|mention|incorporate|embed|promote)\s+(?:an?\b|the\b|this\b|some\b|\W*["'“‘])
+      | (?:add|include|insert|integrate|append|mention|incorporate|embed|promote)\s+
+        (?:an?\b|the\b|this\b|some\b|\W*["'\u201c\u2018])
     )
     """,
     re.IGNORECASE | re.VERBOSE,
