@@ -44,6 +44,7 @@ class Synthesize:
         self._max_new_tokens = max_new_tokens
 
     async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
+        gather_candidates(answers)  # refuses where there is no answer at all
         stating = _without_orders(question, answers)
         if not stating:
             return self._aggregate("", [])

@@ -2,42 +2,35 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frag.errors import DatasetError
-from server.audit import injection, poison
 from server.audit.orders import Order, written_orders
 from server.audit.poisoned_questions import poisoned_questions, says
-from server.audit.report import AuditSettings, Outcome, Report
-
-QUICK = AuditSettings(quick=True)
+from server.audit.report import AuditSettings
 
 
-def by_mode(report: Report) -> dict[str, Outcome]:
-    return {outcome.mode: outcome for outcome in report.outcomes}
-
-
-def test_one_liar_takes_the_best_answer_and_not_the_middle_one() -> None:
-    calls: list[tuple[int, int]] = []
-    outcomes = by_mode(poison.run(QUICK, lambda done, total: calls.append((done, total))))
-    assert calls[-1] == (48, 48), "eight questions at six nodes"
-    assert outcomes["the poisoned node alone"].figures["wrong"] == 1
-    best, medoid = outcomes["best, 2 of 5 know"].figures, outcomes["medoid, 2 of 5 know"].figures
+@pytest.mark.timeout(300)
+def test_one_liar_takes_the_best_answer_and_not_the_middle_one(quick_audit: dict[str, Any]) -> None:
+    modes = quick_audit["poison"]
+    assert modes["the poisoned node alone"]["wrong"] == 1
+    best, medoid = modes["best, 2 of 5 know"], modes["medoid, 2 of 5 know"]
     assert (best["clean: right"], best["lying: right"], best["lying: wrong"]) == (1, 0, 1)
     assert (medoid["clean: right"], medoid["lying: right"], medoid["lying: wrong"]) == (1, 1, 0)
-    assert outcomes["consensus, k = 3, 2 of 5 know"].figures["lying: wrong"] == 0
+    assert modes["consensus, k = 3, 2 of 5 know"]["lying: wrong"] == 0
 
 
-def test_fewer_orders_reach_the_model_and_nothing_true_is_lost_to_it() -> None:
-    outcomes = by_mode(injection.run(QUICK, lambda _done, _total: None))
-    kept = outcomes["node, orders kept, own orders"].figures
-    dropped = outcomes["node, orders dropped (default), own orders"].figures
+@pytest.mark.timeout(300)
+def test_fewer_orders_reach_the_model_and_nothing_true_is_lost_to_it(quick_audit: dict[str, Any]) -> None:
+    modes = quick_audit["injection"]
+    kept, dropped = modes["node, orders kept, own orders"], modes["node, orders dropped (default), own orders"]
     assert (kept["orders"], kept["read by the model"]) == (10, 1)
     assert dropped["read by the model"] < kept["read by the model"]
     assert dropped["right answers lost"] <= kept["right answers lost"]
-    assert outcomes["coordinator, best"].figures["carried out or copied"] == 1
-    assert outcomes["coordinator, medoid"].figures["carried out or copied"] == 0
+    assert modes["coordinator, best"]["carried out or copied"] == 1
+    assert modes["coordinator, medoid"]["carried out or copied"] == 0
 
 
 def test_poisoned_questions_of_others_get_the_right_answer_in_the_place_of_the_wrong_one(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from frag.errors import BadRequestError, SettingsError
 from frag.protocols import Progress
-from frag.settings import ModelSettings
 from server.audit import run as running
 from server.audit.registry import ATTACKS
 from server.audit.report import AuditSettings, Outcome, Report, Verdict
@@ -83,12 +83,12 @@ def test_an_unknown_attack_and_a_missing_folder_are_said_so(tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(300)
-def test_the_quick_audit_breaks_no_promise(real_models: ModelSettings, tmp_path: Path) -> None:
-    assert real_models.threads == 1
-    code, text = invoke("--quick", "--json", "--out", str(tmp_path))
-    found = json.loads(text)
-    assert found.keys() == ATTACKS.keys()
-    broken = [(attack, mode) for attack, modes in found.items() for mode in modes if modes[mode]["verdict"] == "broken"]
-    assert (code, broken) == (0, [])
-    assert found["extraction"]["none, obedient model"]["EMAIL leaked"] == 1.0, "the attack works where nothing stops it"
-    assert found["membership"]["none"]["auc"] > 0.95
+def test_the_quick_audit_breaks_no_promise(quick_audit: dict[str, Any]) -> None:
+    assert quick_audit.keys() == ATTACKS.keys()
+    broken = [
+        (attack, mode) for attack, modes in quick_audit.items() for mode in modes if modes[mode]["verdict"] == "broken"
+    ]
+    assert broken == []
+    extracted = quick_audit["extraction"]["none, obedient model"]
+    assert extracted["EMAIL leaked"] == 1.0, "the attack works where nothing stops it"
+    assert quick_audit["membership"]["none"]["auc"] > 0.95
