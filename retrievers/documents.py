@@ -57,6 +57,21 @@ def load_documents(
         raise DocumentError(f"There is no file or folder {_name(root)}.", "Check the path.")
 
 
+def load_file(
+    path: str | Path, name: str, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES, root: str | Path | None = None
+) -> Iterator[Document | SkippedFile]:
+    """Yields the documents of one file under the id `name`, and what was skipped; nothing where there is no file.
+
+    Args:
+        path: Of the file.
+        name: Its id, such as its path relative to the folder of the collection, with `/`.
+        max_file_bytes: A larger file is skipped.
+        root: Where a link must not lead out of.
+    """
+    if os.path.lexists(path):
+        yield from _read(Path(path), name, max_file_bytes, Path(root).resolve() if root else None)
+
+
 def _walk(folder: Path, root: Path) -> Iterator[Path | SkippedFile]:
     try:
         with os.scandir(folder) as scan:

@@ -1,0 +1,35 @@
+"""Small questions about what a collection holds, inside the caller's read transaction."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+
+def names_under(connection: sqlite3.Connection, path: str) -> list[str]:
+    """Ids of the document `path` and of the rows `path#…`, ascending."""
+    rows = connection.execute(
+        # `$` is the character after `#`: the range holds what begins with `path#`, and the primary key finds it
+        "SELECT document_id FROM documents WHERE document_id = ?1"
+        " UNION SELECT document_id FROM documents WHERE document_id >= ?1 || '#' AND document_id < ?1 || '$'",
+        (path,),
+    )
+    return [row[0] for row in rows]
+
+
+def texts_of(connection: sqlite3.Connection, document_ids: Iterable[str]) -> list[str]:
+    """The passages of some documents, in the order of the documents."""
+    rows = connection.execute(
+        "SELECT text FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))"
+        " ORDER BY document_id, start_char",
+        (json.dumps(list(document_ids)),),
+    )
+    return [row[0] for row in rows]
+
+
+def holds(connection: sqlite3.Connection, chunk_ids: Iterable[int]) -> bool:
+    """Whether all of these passages are there."""
+    wanted = set(chunk_ids)
+    (found,) = connection.execute(
+        "SELECT count(*) FROM chunks WHERE chunk_id IN (SELECT value FROM json_each(?))", (json.dumps(sorted(wanted)),)
+    ).fetchone()
+    return int(found) == len(wanted)
