@@ -61,7 +61,7 @@ DELETE FROM gone WHERE NOT EXISTS (
 )
 """
 
-_KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
+KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
 """A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
 
 
@@ -141,7 +141,7 @@ class Ingest:
         refused = item if isinstance(item, SkippedFile) else _refusal(item)
         if refused is None and isinstance(item, Document):
             refused = self._stage_document(item)
-        if refused and refused.code in _KEEPS_WHAT_WAS_INDEXED:
+        if refused and refused.code in KEEPS_WHAT_WAS_INDEXED:
             self._connection.execute("INSERT INTO unread VALUES (?)", (refused.path,))
         return refused
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 
 def names_under(connection: sqlite3.Connection, path: str) -> list[str]:
-    """Ids of the document `path` and of the rows `path#…`, ascending."""
+    """Ids of the document `path`, of its rows `path#…`, and of what lies in the folder `path`; ascending."""
     rows = connection.execute(
-        # `$` is the character after `#`: the range holds what begins with `path#`, and the primary key finds it
+        # `$` comes after `#`, and `0` after `/`: ranges that the primary key finds
         "SELECT document_id FROM documents WHERE document_id = ?1"
-        " UNION SELECT document_id FROM documents WHERE document_id >= ?1 || '#' AND document_id < ?1 || '$'",
+        " UNION SELECT document_id FROM documents WHERE document_id >= ?1 || '#' AND document_id < ?1 || '$'"
+        " UNION SELECT document_id FROM documents WHERE document_id >= ?1 || '/' AND document_id < ?1 || '0'",
         (path,),
     )
     return [row[0] for row in rows]

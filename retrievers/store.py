@@ -28,7 +28,8 @@ from retrievers.looking import holds, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
-Source = str | Path | Document
+Source = str | Path | Document | SkippedFile
+"""A skipped file says that what was indexed of it may stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +194,8 @@ class DocumentStore:
             IndexStoreError: The index cannot be written, or somebody read from it for longer than `wait_s`.
             NotReadyError: An ingest runs for longer than `wait_s`.
         """
-        with self._writing() as connection, _exclusive(self._lock_file, wait_s):
-            return compact(connection, self._path, wait_s)
+        self._check_open()
+        return compact_folder(self._path.parent, wait_s)
 
     def search(self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID) -> list[Hit]:
         """At most `top_k` hits for `question`, best `rank_score` first, no two with the same text.
@@ -237,7 +238,7 @@ class DocumentStore:
             return [DocumentInfo(*row) for row in rows]
 
     def names_under(self, path: str) -> list[str]:
-        """Ids of the documents of one file: its own, and those of its rows."""
+        """Ids of the documents of one file, with its rows, or of one folder."""
         with self._reading() as (connection, _):
             return names_under(connection, path)
 
@@ -329,9 +330,20 @@ def count_documents(folder: str | Path) -> int:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
 
 
+def compact_folder(folder: str | Path, wait_s: float = DEFAULT_WAIT_S) -> Compaction:
+    """`DocumentStore.compact` for the collection of `folder`, without an embedder. Raises as that does."""
+    path = prepare(Path(folder))
+    with (
+        index_errors(path),
+        closing(connect(path)) as connection,
+        _exclusive(path.with_name("ingest.lock"), wait_s),
+    ):
+        return compact(connection, path, wait_s)
+
+
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:
     for source in [sources] if isinstance(sources, Source) else sources:
-        if isinstance(source, Document):
+        if isinstance(source, Document | SkippedFile):
             yield source
         else:
             yield from load_documents(source, max_file_bytes)

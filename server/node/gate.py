@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from frag.errors import ReleaseStoppedError
 from server.node.journal import Entry, Journal
-from server.node.switch import ReleaseSwitch
+from server.node.switch import ReleaseSwitch, Stopped
 
 LOOK_S = 0.25
 """How often the switch is looked at. Every release looks at it, too; this is for what is already on its way."""
@@ -72,6 +72,19 @@ class Gate:
         """Raises ReleaseStoppedError while release is stopped."""
         if self.stopped:
             raise _stopped_error()
+
+    async def stop(self, reason: str = "") -> Stopped:
+        """Durable when it returns, and nothing leaves any more, also of what is being made."""
+        stopped = await asyncio.to_thread(self.switch.stop, reason)
+        self._set(stopped=True)
+        await asyncio.to_thread(self.journal.append, [Entry(kind="stopped")])
+        return stopped
+
+    async def resume(self) -> None:
+        """Lets answers leave again."""
+        await asyncio.to_thread(self.journal.append, [Entry(kind="resumed")])
+        await asyncio.to_thread(self.switch.resume)
+        await self.look()
 
     async def look(self) -> None:
         """Looks at the switch now."""

@@ -79,11 +79,13 @@ class TrainingMemory:
         self._folder = folder
         self._limit = limit
         self._joining = threading.Lock()
+        self.num_joins = 0
 
     @contextmanager
     def joining(self) -> Iterator[None]:
         """While a job's examples are joined with passages, nothing is forgotten: it could be found again at once."""
         with self._joining:
+            self.num_joins += 1
             yield
 
     def forget(self, texts: Sequence[str]) -> Forgotten:
