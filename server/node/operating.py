@@ -1,7 +1,7 @@
 """What the operator does from the command line, to a node that runs or to its folder."""
 
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -25,31 +25,30 @@ def stop(folder: NodeFolder, reason: str) -> str:
         SettingsError: There is no node in the folder.
     """
     folder.settings()
-    ReleaseSwitch(folder.release_switch).stop(reason)  # the file first: it counts whatever the node is doing
-    if address_of(folder) is None:
-        _note(folder, "stopped")
-        return "Release is stopped. The node does not run here, or has no local API: it looks at the switch by itself."
+    switch = ReleaseSwitch(folder.release_switch)
+    switch.stop(reason)  # the file first: it counts whatever the node is doing
     try:
         call(folder, "POST", "/release/stop", {"reason": reason})
-    except UnreachableError as error:
-        return f"Release is stopped, but the running node has not confirmed it: {error.what}"
+    except UnreachableError:
+        _note(folder, "stopped")
+        return "Release is stopped. No running node has confirmed it; one looks at the switch before every release."
     return "Release is stopped: nothing leaves this node any more."
 
 
 def resume(folder: NodeFolder) -> str:
     """Takes the switch back. Raises SettingsError when there is no node in the folder."""
     folder.settings()
-    if address_of(folder) is None:
+    try:
+        call(folder, "POST", "/release/resume", {})
+    except UnreachableError:
         _note(folder, "resumed")
         ReleaseSwitch(folder.release_switch).resume()
-    else:
-        call(folder, "POST", "/release/resume", {})
     return "Answers leave again, as the policy says."
 
 
-def _note(folder: NodeFolder, kind: str) -> None:
+def _note(folder: NodeFolder, kind: Literal["stopped", "resumed"]) -> None:
     with closing(Journal.open(folder.journal)) as journal:
-        journal.append([Entry(kind="stopped" if kind == "stopped" else "resumed")])
+        journal.append([Entry(kind=kind)])
 
 
 def page_address(folder: NodeFolder) -> str:
