@@ -67,8 +67,8 @@ class FolderWatcher:
             started = time.monotonic()
             try:
                 await self._watch()
-            except (FragError, OSError) as error:
-                self.state.error = error.what if isinstance(error, FragError) else type(error).__name__
+            except (FragError, OSError, RuntimeError) as error:  # the last is how watchfiles fails inside
+                self.state.error = error.what if isinstance(error, FragError) else "the folder cannot be watched"
                 _log.warning("folder_not_followed", collection=self.shelf.name, reason=type(error).__name__)
             finally:
                 self.state.watching = False
@@ -79,6 +79,7 @@ class FolderWatcher:
         """The first look at the whole folder comes when changes are seen already, so that none is missed between."""
         from watchfiles import awatch
 
+        identity = await asyncio.to_thread(_identity_of, self.shelf.folder)
         async for changes in awatch(
             self.shelf.folder.absolute(),
             watch_filter=None,
@@ -87,6 +88,8 @@ class FolderWatcher:
             yield_on_timeout=True,
             recursive=True,
         ):
+            if await asyncio.to_thread(_identity_of, self.shelf.folder) != identity:
+                raise FileNotFoundError  # what is watched is no longer what has this name
             if not self.state.watching:
                 self._noted(await self._in_thread(self.shelf.whole))
                 self.state.watching, self.state.error = True, ""
@@ -134,6 +137,12 @@ class FolderWatcher:
         newest = {**self.state.skipped, **{item.path: item.code for item in report.skipped}}
         self.state.skipped = dict(list(newest.items())[-_MAX_SHOWN:])
         self.on_forgotten(forgotten)
+
+
+def _identity_of(folder: Path) -> tuple[int, int]:
+    """Raises FileNotFoundError."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def looks_of(path: Path) -> object:
