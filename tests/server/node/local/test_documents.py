@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from prompt_tuning.dataset import Columns
 from retrievers.locking import exclusive
+from server.node.datasets import Datasets
 from server.node.local import documents as desk
 from tests.server.node.local.conftest import View, node_view
+from tests.server.node.test_forgetting import OTHER, SECRET, write_examples
 
 KEYS = "The porter keeps the brass keys behind the oak door of the chapel."
 SNOW = "Snow falls softly over seven silent mountains in the far north."
@@ -209,3 +212,14 @@ async def test_compaction_leaves_no_trace_in_the_files(view: View) -> None:
     assert done["notes"]["bytes_after"] > 0
     assert traces() == []
     assert view.found(SNOW, 50)
+
+
+async def test_deleting_a_document_reaches_its_training_sets(view: View) -> None:
+    folder = view.folder.folder
+    datasets = Datasets(view.folder.datasets)
+    columns = Columns(question="question", answer="answer", passage="passage")
+    datasets.add("qa", write_examples(folder / "qa.jsonl", SECRET, OTHER), columns)
+    await view.put("ann.txt", SECRET)
+    status, said = await view.delete("ann.txt")
+    assert (status, said["training"]["datasets"]) == (200, {"qa": 1})
+    assert datasets.info("qa").num_examples == 1
