@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server.node.local import watching
 from tests.server.node.local.conftest import View, node_view
 
 KEYS = "The porter keeps the brass keys behind the oak door of the chapel."
@@ -14,7 +15,8 @@ QUESTION = "Where does the porter keep the brass keys?"
 
 
 @pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[View]:
+async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[View]:
+    monkeypatch.setattr(watching, "SETTLED_S", 0.5)
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "first.txt").write_text(KEYS)
     async with node_view(tmp_path, [{"name": "notes", "folder": "documents", "watch": True}]) as view:
@@ -52,13 +54,13 @@ async def test_what_is_added_changed_and_removed_follows_within_seconds(watched:
 async def test_a_file_that_is_being_written_is_not_taken_half(watched: View) -> None:
     path = watched.documents / "slow.txt"
     with path.open("w") as file:
-        for number in range(8):
+        for number in range(6):
             file.write(f"{KEYS} Part {number}. ")
             file.flush()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
             assert "slow.txt" not in watched.found(QUESTION)
     await until(lambda: "slow.txt" in watched.found(QUESTION))
-    assert "Part 7" in " ".join(watched.answering.stores["notes"].texts(["slow.txt"]))
+    assert "Part 5" in " ".join(watched.answering.stores["notes"].texts(["slow.txt"]))
 
 
 async def test_errors_are_shown_and_the_rest_goes_on(watched: View) -> None:
@@ -87,5 +89,5 @@ async def test_a_folder_that_vanishes_takes_nothing_with_it_and_comes_back(watch
 async def test_what_was_deleted_by_request_does_not_come_back(watched: View) -> None:
     await watched.put("mine.txt", f"{KEYS} Mine.")
     await watched.delete("first.txt")
-    await asyncio.sleep(2)
+    await asyncio.sleep(1.2)
     assert watched.found(QUESTION) == ["mine.txt"]
