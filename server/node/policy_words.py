@@ -33,8 +33,9 @@ def _answers(settings: NodeSettings) -> Iterator[str]:
     policy = settings.policy
     modes = {mode for collection in settings.collections for mode in collection.modes_under(policy)}
     if modes & {AnswerMode.SCRUB, AnswerMode.CONSENSUS}:
-        yield f"No run of {policy.verbatim_limit_tokens} or more words of a passage leaves."
-        yield f"Masked, as far as they are recognised: {', '.join(_name(kind) for kind in policy.entity_types)}."
+        yield f"In the modes that filter, no run of {policy.verbatim_limit_tokens} or more words of a passage leaves."
+        kinds = ", ".join(_name(kind) for kind in policy.entity_types)
+        yield f"In the modes that filter, these are masked, as far as they are recognised: {kinds}."
     if modes - {AnswerMode.DP}:
         yield f"Nothing is said where the best passage has a cosine below {policy.min_evidence:g} with the question."
         yield "Sources leave as pseudonyms." if policy.cite == "alias" else "No sources are named."

@@ -39,8 +39,8 @@ function row(...cells) {
 }
 
 function listed(counts) {
-  const parts = Object.entries(counts).map(([name, number]) => `${number} ${name}`);
-  return parts.length ? parts.join(", ") : "none";
+  const parts = Object.entries(counts).map(([name, number]) => `${name}: ${number}`);
+  return parts.length ? parts.join(", ") : "–";
 }
 
 function pairs(target, entries) {
