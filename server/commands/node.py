@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from frag.settings import CollectionSettings
-    from retrievers.store import IngestReport
+    from frag.settings import CollectionSettings, NodeSettings
+    from retrievers.store import DocumentStore, IngestReport
     from server.node.state import NodeFolder
 
 app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is_help=True)
@@ -58,7 +58,7 @@ def ingest(
     embedder = load_embedder(settings.models, one_by_one=under_dp)
     reports = {}
     for chosen in wanted:
-        reports[chosen.name] = _ingest_one(place, chosen, embedder, rebuild=rebuild, quiet=as_json)
+        reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
     if as_json:
         typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
         return
@@ -77,7 +77,13 @@ def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[Col
 
 
 def _ingest_one(
-    place: "NodeFolder", collection: "CollectionSettings", embedder: object, *, rebuild: bool, quiet: bool
+    place: "NodeFolder",
+    settings: "NodeSettings",
+    collection: "CollectionSettings",
+    embedder: object,
+    *,
+    rebuild: bool,
+    quiet: bool,
 ) -> "IngestReport":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -95,6 +101,7 @@ def _ingest_one(
         DocumentStore.open(place.index / collection.name, embedder) as store,  # type: ignore[arg-type]
         Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
     ):
+        _forget_missing(place, settings, collection, store)
         bar = bars.add_task(f"{collection.name}: embedding", total=None)
         return store.ingest(
             [collection.folder],
@@ -102,6 +109,22 @@ def _ingest_one(
             remove_missing=True,
             rebuild=rebuild,
         )
+
+
+def _forget_missing(
+    place: "NodeFolder", settings: "NodeSettings", collection: "CollectionSettings", store: "DocumentStore"
+) -> None:
+    from server.node.datasets import Datasets
+    from server.node.local.documents import Shelf
+    from server.node.training.forgetting import TrainingMemory
+
+    memory = TrainingMemory(Datasets(place.datasets), place.training, settings.policy.verbatim_limit_tokens)
+    forgotten = Shelf(collection, store, memory).forget_missing()
+    for name, number in forgotten.datasets.items():
+        typer.echo(f"{number} examples of the data set {name} held text of removed documents and are gone.", err=True)
+    if forgotten.prompt_versions:
+        names = ", ".join(forgotten.prompt_versions)
+        typer.echo(f"Prompt versions that have seen them: {names}. {forgotten.note}", err=True)
 
 
 def _as_dict(report: "IngestReport") -> dict[str, object]:

@@ -162,15 +162,22 @@ class Shelf:
         """
         if not self.folder.is_dir():
             raise DocumentError(f"The folder of {self.name} is not there.", "Mount or make it.")
-        listed = [info.document_id for info in self.store.list_documents()]
-        gone = [name for name in listed if not self._has_source(name)]
-        if listed and len(gone) == len(listed):
+        gone = self._without_source()
+        if gone and len(gone) == self.store.count():
             raise DocumentError(
                 f"Not one document of {self.name} is in its folder any more.",
                 "Mount the folder; or delete what was indexed with `frag node ingest`.",
             )
         forgotten = self._forget(self.store.texts(gone))
         return self.store.ingest([self.folder], remove_missing=True, wait_s=WAIT_S), forgotten
+
+    def forget_missing(self) -> Forgotten:
+        """Takes out of training what an ingest of the whole folder is about to remove. Raises NotReadyError."""
+        return self._forget(self.store.texts(self._without_source()))
+
+    def _without_source(self) -> list[str]:
+        names = [info.document_id for info in self.store.list_documents()]
+        return [name for name in names if not os.path.lexists(self._source(name))]
 
     def listed(self, after: str, limit: int) -> list[Listed]:
         """Documents by ascending id, from the one after `after` on."""
@@ -194,9 +201,6 @@ class Shelf:
         path = self.folder / document_id
         file = document_id.rpartition("#")[0]
         return self.folder / file if file and not os.path.lexists(path) else path
-
-    def _has_source(self, document_id: str) -> bool:
-        return os.path.lexists(self._source(document_id))
 
     def _going(self, names: Sequence[str], found: Iterable[Document | SkippedFile]) -> list[str]:
         """Texts of the documents that will be gone."""

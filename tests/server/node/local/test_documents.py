@@ -223,3 +223,16 @@ async def test_deleting_a_document_reaches_its_training_sets(view: View) -> None
     status, said = await view.delete("ann.txt")
     assert (status, said["training"]["datasets"]) == (200, {"qa": 1})
     assert datasets.info("qa").num_examples == 1
+
+
+async def test_an_ingest_takes_removed_documents_out_of_training_too(view: View) -> None:
+    from server.commands.node import _forget_missing
+
+    columns = Columns(question="question", answer="answer", passage="passage")
+    datasets = Datasets(view.folder.datasets)
+    datasets.add("qa", write_examples(view.folder.folder / "qa.jsonl", SECRET, OTHER), columns)
+    await view.put("ann.txt", SECRET)
+    await view.put("other.txt", OTHER)
+    (view.documents / "ann.txt").unlink()
+    _forget_missing(view.folder, view.settings, view.settings.collections[0], view.answering.stores["notes"])
+    assert datasets.info("qa").num_examples == 1
