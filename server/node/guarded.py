@@ -36,8 +36,9 @@ class GuardedAnswers:
     rho: float = 0.0
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
-        """As the parts say."""
-        return self.inner.describe()
+        """As the parts say; while release is stopped, not even the number of documents."""
+        modes, fingerprint, num_documents = self.inner.describe()
+        return modes, fingerprint, 0 if self.gate.stopped else num_documents
 
     async def answer(self, ask: Ask) -> NodeAnswer:
         """A released answer, written down; or the reason why nothing is released."""

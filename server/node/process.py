@@ -47,7 +47,6 @@ _STEADY_S = 10.0
 _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
-
 Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 

@@ -4,9 +4,11 @@ import asyncio
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from frag.types import Document
 from prompt_tuning.dataset import Columns
 from retrievers.locking import exclusive
 from server.node.datasets import Datasets
@@ -177,6 +179,23 @@ async def test_an_answer_whose_only_document_goes_is_withheld(view: View) -> Non
     await view.delete("keys.txt")
     view.model.open.set()
     assert (await asking).withheld == "no_evidence"
+
+
+async def test_an_answer_whose_documents_change_again_and_again_is_withheld(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = view.answering.stores["notes"]
+    generate, changes = view.model.generate, iter(range(100))
+
+    def change_and_generate(*arguments: Any) -> Any:
+        document = Document(document_id="keys.txt", text=f"{KEYS} This is version {next(changes)}.")
+        store.ingest([document])
+        return generate(*arguments)
+
+    await view.put("keys.txt", KEYS)
+    monkeypatch.setattr(view.model, "generate", change_and_generate)
+    assert (await view.ask(QUESTION)).withheld == "documents_changed"
+    assert next(changes) == 3
 
 
 async def test_a_deletion_does_not_wait_for_an_embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

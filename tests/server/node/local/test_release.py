@@ -9,12 +9,19 @@ import pytest
 
 from frag.errors import NotReadyError, ReleaseStoppedError
 from frag.types import AnswerMode
-from server.node.guarded import GuardedAnswers, GuardedCarrier, GuardedProfiles, GuardedTraining
+from server.node.guarded import (
+    GuardedAnswers,
+    GuardedCarrier,
+    GuardedKeywords,
+    GuardedProfiles,
+    GuardedSeals,
+    GuardedTraining,
+)
 from server.node.journal import Entry, Journal
 from server.node.operating import resume, stop
 from server.node.preview import preview
 from server.node.switch import ReleaseSwitch
-from server.wire.messages import Train, Trained
+from server.wire.messages import KeywordStage, KeywordTerms, Train, Trained
 from tests.server.node.local.conftest import View, node_view, question_of
 
 KEYS = "The porter keeps the brass keys behind the oak door of the chapel."
@@ -162,6 +169,42 @@ async def test_training_uploads_and_profiles_stop_too(view: View) -> None:
     assert trains.dataset_names() == ()
     assert profiles.current() is None
     profiles.publish_if_due()
+
+
+async def test_sealed_answers_and_votes_stop_too(view: View) -> None:
+    class Parts:
+        """A sealed reply and votes, during which the operator stops release; `terms` are of votes."""
+
+        terms = KeywordTerms(rho=0.1, colluders=1, epsilon=8.0, delta=1e-5, is_pinned=False)
+
+        async def answer(self, request: object) -> bytes:
+            return await self.carry_out(request)
+
+        async def carry_out(self, request: object) -> bytes:
+            if stops:
+                await view.gate.stop()
+            return b"said"
+
+    stops = False
+    seals = GuardedSeals(inner=Parts(), gate=view.gate)  # type: ignore[arg-type]
+    keywords = GuardedKeywords(inner=Parts(), gate=view.gate)  # type: ignore[arg-type]
+    stage = KeywordStage(request_id=1, query_id="0" * 32, stage="masked", content=b"")
+    assert await seals.answer(None) == await keywords.carry_out(stage) == b"said"  # type: ignore[arg-type]
+    (votes,) = [written.entry for written in view.gate.journal.newest(9)]
+    assert (votes.kind, votes.rho, votes.num_bytes) == ("votes", 0.1, 4)
+    stops = True
+    for work in (seals.answer(None), keywords.carry_out(stage)):  # type: ignore[arg-type]
+        with pytest.raises(ReleaseStoppedError):
+            await work
+        await view.gate.resume()
+
+
+async def test_a_stopped_node_does_not_even_say_how_many_documents_it_has(view: View) -> None:
+    await view.put("keys.txt", KEYS)
+    answers = GuardedAnswers(inner=view.answering, gate=view.gate)
+    assert answers.describe()[2] == 1
+    await view.gate.stop()
+    assert answers.describe()[2] == 0
 
 
 async def test_a_dry_run_is_what_would_be_released_and_leaves_no_trace(view: View) -> None:
