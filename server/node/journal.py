@@ -79,11 +79,14 @@ class Journal:
 
     Args:
         connection: To a database with the schema; see `open`.
+        reader: Another one, so that adding up a long day holds no answer back.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection | None = None) -> None:
         self._connection = connection
         self._turn = threading.Lock()
+        self._reader = connection if reader is None else reader
+        self._reading = self._turn if reader is None else threading.Lock()
         (self._salt,) = connection.execute("SELECT value FROM salt").fetchone()
 
     @classmethod
@@ -103,7 +106,7 @@ class Journal:
                 connection.execute(
                     "DELETE FROM entries WHERE at < strftime('%Y-%m-%d', 'now', ?)", (f"-{keep_days} days",)
                 )
-            return cls(connection)
+            return cls(connection, sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         except (sqlite3.Error, OSError, TypeError) as error:
             raise NotReadyError(
                 f"The release journal {path} cannot be used: {error}.",
@@ -126,10 +129,13 @@ class Journal:
         raw = content.encode() if isinstance(content, str) else content
         return hmac.digest(self._salt, raw, "sha256").hex()[:32]
 
-    def since(self, at: str) -> Iterator[Entry]:
-        """Entries from the time `at` on (ISO 8601 in UTC, or the beginning of one), oldest first."""
-        for row in self._rows("SELECT body FROM entries WHERE at >= ? ORDER BY entry_id", at):
-            yield msgspec.json.decode(row[0], type=Entry)
+    def since(self, at: str, after: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Entries and their ids from the time `at` on (ISO 8601 in UTC) and after the id `after`, oldest first."""
+        rows = self._rows(
+            "SELECT entry_id, body FROM entries WHERE at >= ? AND entry_id > ? ORDER BY entry_id", at, after
+        )
+        for entry_id, body in rows:
+            yield entry_id, msgspec.json.decode(body, type=Entry)
 
     def newest(self, number: int) -> list[Written]:
         """The last entries, newest first."""
@@ -156,10 +162,11 @@ class Journal:
     def close(self) -> None:
         """What was appended is on disk already."""
         self._connection.close()
+        self._reader.close()
 
     def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with self._turn:
-            return self._connection.execute(query, parameters).fetchall()
+        with self._reading:
+            return self._reader.execute(query, parameters).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

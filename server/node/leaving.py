@@ -1,12 +1,14 @@
 """What left this node today, in numbers: from the release journal alone."""
 
+import threading
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from frag.privacy.accounting import epsilon_of_rho
-from server.node.journal import Journal, Written
+from server.node.journal import Entry, Journal, Written
 
 _NEWEST = 20
 
@@ -28,22 +30,62 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     newest: list[Written]
 
 
-def today(journal: Journal, delta: float) -> Today:
-    """Adds up the journal. Blocking. `delta` is that of the node's mode `dp`."""
-    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    since = midnight.astimezone(UTC).isoformat(timespec="milliseconds")
-    entries = list(journal.since(since))
-    rho = sum(entry.rho for entry in entries)
-    return Today(
-        since=midnight.isoformat(timespec="seconds"),
-        answers=dict(Counter(entry.mode for entry in entries if entry.kind == "answer")),
-        withheld=dict(Counter(entry.reason for entry in entries if entry.kind == "withheld")),
-        others=dict(Counter(entry.kind for entry in entries if entry.kind not in ("answer", "withheld"))),
-        num_chars=sum(entry.num_chars for entry in entries),
-        num_bytes=sum(entry.num_bytes for entry in entries),
-        num_redactions=sum(entry.num_redactions for entry in entries),
-        num_citations=sum(entry.num_citations for entry in entries),
-        epsilon=epsilon_of_rho(rho, delta) if rho else 0.0,
-        delta=delta if rho else 0.0,
-        newest=journal.newest(_NEWEST),
-    )
+@dataclass(slots=True)
+class _Sums:
+    """Of the day that began at `midnight`, up to the entry `last`."""
+
+    midnight: datetime
+    last: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    numbers: Counter[str] = field(default_factory=Counter)
+    rho: float = 0.0
+
+    def add(self, entry_id: int, entry: Entry) -> None:
+        counts = {"answer": self.answers, "withheld": self.withheld}.get(entry.kind, self.others)
+        counts[{"answer": entry.mode, "withheld": entry.reason}.get(entry.kind, entry.kind)] += 1
+        for name in ("num_chars", "num_bytes", "num_redactions", "num_citations"):
+            self.numbers[name] += getattr(entry, name)
+        self.rho += entry.rho
+        self.last = entry_id
+
+
+class Tally:
+    """Adds up the journal, each entry once. Blocking; thread-safe. `delta` is that of the node's mode `dp`."""
+
+    def __init__(self, journal: Journal, delta: float) -> None:
+        self._journal = journal
+        self._delta = delta
+        self._turn = threading.Lock()
+        self._sums = _Sums(_midnight())
+
+    def today(self) -> Today:
+        """What left since midnight, and the newest entries of all."""
+        with self._turn:
+            midnight = _midnight()
+            if midnight != self._sums.midnight:
+                self._sums = _Sums(midnight)
+            since = midnight.astimezone(UTC).isoformat(timespec="milliseconds")
+            for entry_id, entry in self._journal.since(since, self._sums.last):
+                self._sums.add(entry_id, entry)
+            return self._summed(self._sums)
+
+    def _summed(self, sums: _Sums) -> Today:
+        return Today(
+            since=sums.midnight.isoformat(timespec="seconds"),
+            answers=dict(sums.answers),
+            withheld=dict(sums.withheld),
+            others=dict(sums.others),
+            num_chars=sums.numbers["num_chars"],
+            num_bytes=sums.numbers["num_bytes"],
+            num_redactions=sums.numbers["num_redactions"],
+            num_citations=sums.numbers["num_citations"],
+            epsilon=epsilon_of_rho(sums.rho, self._delta) if sums.rho else 0.0,
+            delta=self._delta if sums.rho else 0.0,
+            newest=self._journal.newest(_NEWEST),
+        )
+
+
+def _midnight() -> datetime:
+    return datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)

@@ -10,7 +10,7 @@ from rich.table import Table
 from frag.settings import NodeSettings
 from retrievers.store import count_documents
 from server.node.journal import Journal
-from server.node.leaving import today
+from server.node.leaving import Tally, Today
 from server.node.policy_words import in_words
 from server.node.spending import describe_spending
 from server.node.state import NodeFolder, read_status
@@ -50,7 +50,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     prompt_version: str
 
 
-def describe_live(folder: NodeFolder, settings: NodeSettings, journal: Journal, live: Live) -> dict[str, object]:
+def describe_live(folder: NodeFolder, settings: NodeSettings, today: Today, live: Live) -> dict[str, object]:
     """The running node as JSON types. Blocking."""
     return {
         "node_id": settings.node_id,
@@ -58,7 +58,7 @@ def describe_live(folder: NodeFolder, settings: NodeSettings, journal: Journal, 
         "connected": live.connected,
         "prompt_version": live.prompt_version,
         "release": _release(folder),
-        "today": today(journal, settings.policy.dp.delta),
+        "today": today,
         "collections": {
             c.name: {
                 "folder": str(c.folder),
@@ -85,7 +85,7 @@ def _today(folder: NodeFolder, settings: NodeSettings) -> dict[str, object]:
     if not folder.journal.exists():
         return {}
     with closing(Journal.open(folder.journal)) as journal:
-        summed = msgspec.to_builtins(today(journal, settings.policy.dp.delta))
+        summed = msgspec.to_builtins(Tally(journal, settings.policy.dp.delta).today())
     del summed["newest"]
     return dict(summed)
 

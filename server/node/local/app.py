@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from frag.listening import LocalSettings
 from frag.settings import NodeSettings
 from server.node.answering import NodeAnswering
 from server.node.gate import Gate
+from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
 from server.node.local.access import add_headers, guard, local_token
 from server.node.local.client import Address
@@ -53,8 +55,13 @@ async def operators_view(
     async with AsyncExitStack() as stack:
         adding = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="adding"))
         deleting = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="deleting"))
-        held = shelves(settings.collections, answering.stores, memory)
-        watchers = {c.name: FolderWatcher(shelf=held[c.name], thread=adding) for c in settings.collections if c.watch}
+        following = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="following"))
+        ending = threading.Event()
+        stack.callback(ending.set)
+        held = shelves(settings.collections, answering.stores, memory, ending)
+        watchers = {
+            c.name: FolderWatcher(shelf=held[c.name], thread=following) for c in settings.collections if c.watch
+        }
         state = LocalState(
             folder=folder,
             settings=settings,
@@ -62,6 +69,7 @@ async def operators_view(
             gate=gate,
             shelves=held,
             watchers=watchers,
+            tally=Tally(gate.journal, settings.policy.dp.delta),
             adding=adding,
             deleting=deleting,
             trains=trains,

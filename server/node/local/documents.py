@@ -5,6 +5,7 @@ Everything here blocks, but for what says otherwise. What is acknowledged is dur
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from frag.durable import sync_folder
-from frag.errors import ConflictError, DocumentError, NotFoundError
+from frag.errors import ConflictError, DocumentError, NotFoundError, NotReadyError
 from frag.settings import CollectionSettings
 from frag.types import Document
 from retrievers.documents import SkippedFile, load_file, load_part
@@ -62,18 +63,28 @@ class Shelf:
         settings: Of the collection.
         store: Its index.
         memory: What else may hold text of its documents; None where nothing is trained.
+        ending: Set when the node ends: ingests that run are given up.
     """
 
-    def __init__(self, settings: CollectionSettings, store: DocumentStore, memory: TrainingMemory | None) -> None:
+    def __init__(
+        self,
+        settings: CollectionSettings,
+        store: DocumentStore,
+        memory: TrainingMemory | None,
+        ending: threading.Event | None = None,
+    ) -> None:
         self.name = settings.name
         self.folder = settings.folder
         self.store = store
         self._memory = memory
+        self._ending = ending or threading.Event()
 
     def place(self, document_id: str) -> Path:
-        """The file that a PUT of this document writes. Raises BadRequestError."""
+        """The file that a PUT of this document writes. Raises BadRequestError or ConflictError."""
         path = place_of(self.folder, document_id)
         require_readable(path)
+        if path.is_dir():
+            raise ConflictError("There is a folder of this name.", "Choose another name.")
         return path
 
     def take(self, written: Path, document_id: str) -> Stored:
@@ -118,7 +129,8 @@ class Shelf:
         """
         read = [item for name in names for item in load_part(self.folder, name)] if found is None else found
         forgotten = self._forget(self._going(names, read))
-        return self.store.ingest(read, remove_missing=True, only=names, wait_s=WAIT_S), forgotten
+        report = self.store.ingest(read, self._go_on, remove_missing=True, only=names, wait_s=WAIT_S)
+        return report, forgotten
 
     def delete(self, document_id: str) -> Deleted:
         """Deletes a document for good: file, index, and what training keeps of it.
@@ -169,11 +181,16 @@ class Shelf:
                 "Mount the folder; or delete what was indexed with `frag node ingest`.",
             )
         forgotten = self._forget(self.store.texts(gone))
-        return self.store.ingest([self.folder], remove_missing=True, wait_s=WAIT_S), forgotten
+        return self.store.ingest([self.folder], self._go_on, remove_missing=True, wait_s=WAIT_S), forgotten
 
     def forget_missing(self) -> Forgotten:
         """Takes out of training what an ingest of the whole folder is about to remove. Raises NotReadyError."""
         return self._forget(self.store.texts(self._without_source()))
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        """Called while texts are embedded. What was embedded is kept for the next time."""
+        if self._ending.is_set():
+            raise NotReadyError("The node is ending.", "The next start takes this up again.")
 
     def _without_source(self) -> list[str]:
         names = [info.document_id for info in self.store.list_documents()]
@@ -214,10 +231,13 @@ class Shelf:
 
 
 def shelves(
-    collections: Sequence[CollectionSettings], stores: Mapping[str, DocumentStore], memory: TrainingMemory | None
+    collections: Sequence[CollectionSettings],
+    stores: Mapping[str, DocumentStore],
+    memory: TrainingMemory | None,
+    ending: threading.Event,
 ) -> dict[str, Shelf]:
     """One for each collection, by name."""
-    return {c.name: Shelf(c, stores[c.name], memory) for c in collections}
+    return {c.name: Shelf(c, stores[c.name], memory, ending) for c in collections}
 
 
 def _is_under(document_id: str, paths: Iterable[str]) -> bool:

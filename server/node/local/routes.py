@@ -10,13 +10,14 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from frag.errors import BadRequestError, NotFoundError, PayloadTooLargeError
+from frag.errors import BadRequestError, NotFoundError, NotReadyError, PayloadTooLargeError
 from frag.settings import NodeSettings
 from frag.types import AnswerMode, RetrievalMode
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES
 from server.coordinator.bodies import json_body, json_response
 from server.node.answering import NodeAnswering
 from server.node.gate import Gate
+from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
 from server.node.local.documents import Deleted, Listed, Shelf
 from server.node.local.receiving import received
@@ -46,6 +47,7 @@ class LocalState:
     gate: Gate
     shelves: Mapping[str, Shelf]
     watchers: Mapping[str, FolderWatcher]
+    tally: Tally
     adding: Executor
     deleting: Executor
     trains: TrainingDesk | None = None
@@ -126,7 +128,8 @@ async def status(request: web.Request) -> web.Response:
         ),
         prompt_version=state.prompts.version if state.prompts else "",
     )
-    return json_response(await asyncio.to_thread(describe_live, state.folder, state.settings, state.gate.journal, live))
+    described = await asyncio.to_thread(lambda: describe_live(state.folder, state.settings, state.tally.today(), live))
+    return json_response(described)
 
 
 @routes.get("/journal")
@@ -198,8 +201,11 @@ async def dry_run(request: web.Request) -> web.Response:
         retrieve_only=asked.retrieve_only,
         deadline_s=_DRY_RUN_S,
     )
-    async with asyncio.timeout(_DRY_RUN_S):
-        return json_response(await preview(state.answering, ask, release_stopped=state.gate.stopped))
+    try:
+        async with asyncio.timeout(_DRY_RUN_S):
+            return json_response(await preview(state.answering, ask, release_stopped=state.gate.stopped))
+    except TimeoutError as error:
+        raise NotReadyError(f"There was no answer within {_DRY_RUN_S:g} s.", "Try again when less runs.") from error
 
 
 @routes.post("/release/stop")

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from frag.protocols import FloatArray, Progress
+from retrievers.store import DocumentStore
 from server.node.local import watching
+from tests.doubles import HashingEmbedder
 from tests.server.node.local.conftest import View, node_view
 
 KEYS = "The porter keeps the brass keys behind the oak door of the chapel."
@@ -91,3 +94,26 @@ async def test_what_was_deleted_by_request_does_not_come_back(watched: View) -> 
     await watched.delete("first.txt")
     await asyncio.sleep(1.2)
     assert watched.found(QUESTION) == ["mine.txt"]
+
+
+async def test_a_node_that_ends_does_not_wait_for_a_long_ingest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "documents").mkdir()
+    for number in range(2000):
+        (tmp_path / "documents" / f"{number}.txt").write_text(f"{KEYS} {number}")
+    monkeypatch.setattr(HashingEmbedder, "embed", slowly(HashingEmbedder.embed))
+    async with node_view(tmp_path, [{"name": "notes", "folder": "documents", "watch": True}]) as view:
+        await until(lambda: view.answering.embedder.num_embedded > 0)  # type: ignore[attr-defined]
+        started = time.monotonic()
+    assert time.monotonic() - started < 3
+    with DocumentStore.open(tmp_path / "index" / "notes", HashingEmbedder()) as store:
+        assert store.count() == 0
+
+
+def slowly(embed: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    def embed_slowly(self: HashingEmbedder, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        time.sleep(0.003 * len(texts))
+        return embed(self, texts, progress)
+
+    return embed_slowly
