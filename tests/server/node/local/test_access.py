@@ -1,23 +1,20 @@
 """Who may speak to the node's own API."""
 
-import pytest
-
 from tests.server.node.local.conftest import View
 
 READS = ["/status", "/documents", "/journal"]
 
 
-@pytest.mark.parametrize("path", READS)
-@pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", "Basic {token}", "Bearer {token}x"])
-async def test_nothing_is_said_without_the_token(view: View, path: str, header: str) -> None:
-    status, said = await view.call("GET", path, headers={"Authorization": header.format(token=view.token)})
-    assert (status, said["code"]) == (401, "not_authenticated")
-    assert (await view.call("GET", path))[0] == 200
+async def test_nothing_is_said_without_the_token(view: View) -> None:
+    for path in READS:
+        for header in ("", "Bearer ", "Bearer wrong", f"Basic {view.token}", f"Bearer {view.token}x"):
+            status, said = await view.call("GET", path, headers={"Authorization": header})
+            assert (status, said["code"]) == (401, "not_authenticated")
+        assert (await view.call("GET", path))[0] == 200
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+async def test_another_page_gets_nothing_even_with_the_token(view: View) -> None:
+    for headers in (
         {"Host": "evil.example"},
         {"Host": "evil.example:80"},
         {"Host": "localhost.evil.example"},
@@ -25,13 +22,11 @@ async def test_nothing_is_said_without_the_token(view: View, path: str, header: 
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
-    ],
-)
-async def test_another_page_gets_nothing_even_with_the_token(view: View, headers: dict[str, str]) -> None:
-    given = {"Authorization": f"Bearer {view.token}", **headers}
-    for method, path in (("GET", "/status"), ("POST", "/release/stop"), ("DELETE", "/documents/notes/a.txt")):
-        status, said = await view.call(method, path, headers=given, json={})
-        assert (status, said["code"]) == (403, "not_permitted")
+    ):
+        given = {"Authorization": f"Bearer {view.token}", **headers}
+        for method, path in (("GET", "/status"), ("POST", "/release/stop"), ("DELETE", "/documents/notes/a.txt")):
+            status, said = await view.call(method, path, headers=given, json={})
+            assert (status, said["code"]) == (403, "not_permitted"), headers
     assert not view.gate.stopped
 
 

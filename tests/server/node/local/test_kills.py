@@ -60,7 +60,7 @@ async def test_kills_at_any_moment_lose_nothing_and_bring_nothing_back(tmp_path:
     there: set[str] = set()
     gone: set[str] = set()
     moments = random.Random(seed)
-    for cycle in range(4):
+    for cycle in range(3):
         process, told = await asyncio.to_thread(start, tmp_path)
         found = await documents(told)
         assert there <= found
