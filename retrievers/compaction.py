@@ -6,12 +6,14 @@ what the write-ahead log still holds while somebody reads. `VACUUM` writes every
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from frag.errors import IndexStoreError
-from retrievers.database import transaction
+from retrievers.database import connect, index_errors, prepare, transaction
 from retrievers.lexical_index import erase_deleted_words
+from retrievers.locking import exclusive
 
 DEFAULT_WAIT_S = 60.0
 _LOOK_S = 0.05
@@ -25,22 +27,29 @@ class Compaction:
     bytes_after: int
 
 
-def compact(connection: sqlite3.Connection, path: Path, wait_s: float) -> Compaction:
-    """Compacts the database at `path`; no ingest may run, since embeddings that it counts on would be dropped.
+def compact_folder(folder: str | Path, wait_s: float = DEFAULT_WAIT_S) -> Compaction:
+    """Compacts the collection in `folder`, without an embedder. Searches go on meanwhile.
 
     Raises:
-        IndexStoreError: The log could not be emptied within `wait_s` seconds, since somebody reads from it.
+        IndexStoreError: The index cannot be written, or somebody reads from it for longer than `wait_s` seconds.
+        NotReadyError: An ingest runs for longer than that.
     """
-    before = _num_bytes(path)
-    with transaction(connection):
-        erase_deleted_words(connection)
-        connection.execute(
-            "DELETE FROM embeddings WHERE NOT EXISTS ("
-            " SELECT 1 FROM chunks WHERE chunks.embedding_id = embeddings.embedding_id)"
-        )
-    connection.execute("VACUUM")
-    _empty_log(connection, path, wait_s)
-    return Compaction(bytes_before=before, bytes_after=_num_bytes(path))
+    path = prepare(Path(folder))
+    with (
+        index_errors(path),
+        closing(connect(path)) as connection,
+        exclusive(path.with_name("ingest.lock"), wait_s),  # an ingest counts on embeddings that are dropped here
+    ):
+        before = _num_bytes(path)
+        with transaction(connection):
+            erase_deleted_words(connection)
+            connection.execute(
+                "DELETE FROM embeddings WHERE NOT EXISTS ("
+                " SELECT 1 FROM chunks WHERE chunks.embedding_id = embeddings.embedding_id)"
+            )
+        connection.execute("VACUUM")
+        _empty_log(connection, path, wait_s)
+        return Compaction(bytes_before=before, bytes_after=_num_bytes(path))
 
 
 def _empty_log(connection: sqlite3.Connection, path: Path, wait_s: float) -> None:

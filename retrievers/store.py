@@ -19,7 +19,7 @@ from frag.protocols import Embedder, FloatArray, Progress
 from frag.types import Document, Hit, RetrievalMode
 from retrievers import publication
 from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
-from retrievers.compaction import DEFAULT_WAIT_S, Compaction, compact
+from retrievers.compaction import DEFAULT_WAIT_S, Compaction, compact_folder
 from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
@@ -328,17 +328,6 @@ def count_documents(folder: str | Path) -> int:
     path = prepare(Path(folder))
     with index_errors(path), closing(connect(path, read_only=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
-
-
-def compact_folder(folder: str | Path, wait_s: float = DEFAULT_WAIT_S) -> Compaction:
-    """`DocumentStore.compact` for the collection of `folder`, without an embedder. Raises as that does."""
-    path = prepare(Path(folder))
-    with (
-        index_errors(path),
-        closing(connect(path)) as connection,
-        _exclusive(path.with_name("ingest.lock"), wait_s),
-    ):
-        return compact(connection, path, wait_s)
 
 
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:

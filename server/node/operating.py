@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.errors import UnreachableError
-from retrievers.compaction import Compaction
-from retrievers.store import compact_folder
+from retrievers.compaction import Compaction, compact_folder
 from server.node.journal import Entry, Journal
 from server.node.local.client import address_of, call
 from server.node.local.receiving import sweep

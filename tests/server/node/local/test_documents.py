@@ -14,7 +14,7 @@ from retrievers.locking import exclusive
 from server.node.datasets import Datasets
 from server.node.local import documents as desk
 from tests.server.node.local.conftest import View, node_view
-from tests.server.node.test_forgetting import OTHER, SECRET, write_examples
+from tests.server.node.test_forgetting import OTHER, SECRET, examples_in, memory_of, prepare_job, write_examples
 
 KEYS = "The porter keeps the brass keys behind the oak door of the chapel."
 SNOW = "Snow falls softly over seven silent mountains in the far north."
@@ -255,3 +255,25 @@ async def test_an_ingest_takes_removed_documents_out_of_training_too(view: View)
     (view.documents / "ann.txt").unlink()
     _forget_missing(view.folder, view.settings, view.settings.collections[0], view.answering.stores["notes"])
     assert datasets.info("qa").num_examples == 1
+
+
+async def test_a_deletion_reaches_a_job_that_trains_now(view: View) -> None:
+    class Trains:
+        num_ended = 0
+
+        async def forget_prepared(self) -> None:
+            self.num_ended += 1
+
+    view.folder.training.rmdir()
+    job_folder = prepare_job(view.folder.folder, memory_of(view.folder.folder, SECRET, OTHER), "qa-0011aabb")
+    view.state.trains = trains = Trains()  # type: ignore[assignment]
+    await view.put("ann.txt", SECRET)
+    await view.put("snow.txt", SNOW)
+    _, said = await view.delete("snow.txt")
+    assert (said["training"]["prompt_versions"], trains.num_ended) == ([], 0)
+    _, said = await view.delete("ann.txt")
+    assert said["training"]["jobs"] == {"qa-0011aabb": 1}
+    assert said["training"]["prompt_versions"] == ["qa-0011aabb"]
+    assert "Weights do not unlearn" in said["training"]["note"]
+    assert examples_in(job_folder) == [OTHER]
+    assert trains.num_ended == 1  # what it held in memory went with it
