@@ -73,5 +73,14 @@ async def _call(url: str, token: str, method: str, path: str, body: object) -> d
     if answer.status >= 400:
         refused = RefusedError(str(said.get("detail", "")), str(said.get("mend", "")))
         refused.code = str(said.get("code", "internal"))
+        refused.exit_code = _exit_codes(FragError).get(refused.code, 1)
         raise refused
     return said
+
+
+def _exit_codes(kind: type[FragError]) -> dict[str, int]:
+    """By code, of a kind of error and all below it."""
+    found = {kind.code: kind.exit_code}
+    for below in kind.__subclasses__():
+        found = _exit_codes(below) | found
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from frag.errors import UnreachableError
+from frag.errors import FragError, UnreachableError
 from server.cli import app
 from server.node.journal import Entry, Journal
 from server.node.operating import forget, page_address, resume, stop
@@ -78,5 +78,8 @@ async def test_a_document_is_forgotten_and_the_page_found(view: View) -> None:
     assert said.exit_code == 0, said.output
     assert "Deleted from notes: rooms/keys 1.txt" in said.output
     assert view.answering.stores["notes"].count() == 0
+    with pytest.raises(FragError) as again:
+        await asyncio.to_thread(forget, view.folder, "notes", "rooms/keys 1.txt")
+    assert (again.value.code, again.value.exit_code) == ("not_found", 2)
     opened = await asyncio.to_thread(page_address, view.folder)
     assert opened == f"{view.url}/#token={view.token}"
