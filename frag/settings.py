@@ -93,6 +93,9 @@ class PolicySettings(_Strict):
     )
     verbatim_limit_tokens: int = Field(16, ge=3, le=1000, description="shortest copied word run that is cut")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine below which the node abstains")
+    document_orders: Literal["drop", "keep"] = Field(
+        "drop", description="sentences in documents that give the language model orders; drop: it does not see them"
+    )
     questions_per_minute: int = Field(600, ge=1, description="questions answered per minute at most")
     training: bool = Field(default=True, description="whether jobs may train on this node's data sets")
     aggregation: tuple[AggregationMode, ...] = Field(

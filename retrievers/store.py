@@ -252,6 +252,12 @@ class DocumentStore:
         with self._reading() as (connection, _):
             return holds(connection, chunk_ids)
 
+    def read_chunks(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` (chunk id, text) with ids above `after`, ascending. Ids of new chunks are above all others."""
+        with self._reading() as (connection, _):
+            query = "SELECT chunk_id, text FROM chunks WHERE chunk_id > ? ORDER BY chunk_id LIMIT ?"
+            return list(connection.execute(query, (after, limit)))
+
     def count(self) -> int:
         """Number of documents."""
         return self._read_number("SELECT count(*) FROM documents")

@@ -182,7 +182,7 @@ def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     table.add_column("live")
     table.add_column("version", overflow="fold", min_width=max((len(row["version"]) for row in prompts), default=7))
     table.add_column("method", no_wrap=True)
-    for title in ("bytes", "held-out F1"):
+    for title in ("bytes", "held-out F1", "ε"):
         table.add_column(title, justify="right")
     table.add_column("created (UTC)", no_wrap=True)
     for row in prompts:
@@ -192,6 +192,7 @@ def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
             f"{row['method']} {row['place']}" if row["num_bytes"] else row["method"],
             f"{row['num_bytes']:,}",
             _number(row["metrics"].get("held_out_f1")),
+            _number(row["metrics"].get("epsilon")),
             row["created_at"][:16].replace("T", " "),
         )
     Console().print(table)

@@ -12,8 +12,9 @@ from frag.types import NodeAnswer
 class Candidate:
     """One distinct answer: equal but for case, punctuation, articles and spacing.
 
-    `text` is the surface form of its best-scored member, `score` that member's, `weight` the sum over the
-    members; `node_ids` are sorted and unique.
+    `text` is the surface form of its best-scored member, `score` that member's; `node_ids` are sorted and unique.
+    `weight` is the sum over the members, of which none counts for more than the second highest score of all nodes:
+    what one node alone claims of itself does not outweigh two others.
     """
 
     text: str = field(repr=False)
@@ -36,14 +37,21 @@ def gather_candidates(answers: Sequence[NodeAnswer]) -> list[Candidate]:
     groups: dict[str, dict[str, NodeAnswer]] = {}
     for answer in released:
         groups.setdefault(_normal(answer.text), {}).setdefault(answer.node_id, answer)
-    return [_merge(list(members.values())) for members in groups.values()]
+    highest = _second_highest(released)
+    return [_merge(list(members.values()), highest) for members in groups.values()]
 
 
-def _merge(members: Sequence[NodeAnswer]) -> Candidate:
+def _second_highest(ranked: Sequence[NodeAnswer]) -> float:
+    """Of all nodes; the only node's own where there is but one."""
+    others = (answer for answer in ranked if answer.node_id != ranked[0].node_id)
+    return _score(next(others, ranked[0]))
+
+
+def _merge(members: Sequence[NodeAnswer], highest: float) -> Candidate:
     return Candidate(
         text=members[0].text.strip(),
         score=_score(members[0]),
-        weight=math.fsum(map(_score, members)),
+        weight=math.fsum(min(_score(member), highest) for member in members),
         node_ids=tuple(sorted(member.node_id for member in members)),
     )
 

@@ -1,15 +1,17 @@
 """`synthesize`: a language model of the coordinator's own writes one text from several answers.
 
-The answers come from peers and are data: stripped of structure, short, and given as passages. What the model
+The answers come from peers and are data: stripped of structure and orders, short, and given as passages. What the model
 writes is checked against them; if it loses or invents something, the answers are joined as sentences instead,
 so that even a tiny model never makes the result worse than its parts.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from frag.answers.abstention import says_nothing
 from frag.answers.candidates import Candidate, gather_candidates
 from frag.answers.faithfulness import content_words, invents, keeps
+from frag.answers.orders import without_orders
 from frag.answers.untrusted import neutralise
 from frag.types import Aggregate, Generation, GenerationRequest, NodeAnswer
 
@@ -42,7 +44,10 @@ class Synthesize:
         self._max_new_tokens = max_new_tokens
 
     async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
-        candidates = gather_candidates(answers)
+        stating = _without_orders(question, answers)
+        if not stating:
+            return self._aggregate("", [])
+        candidates = gather_candidates(stating)
         best = candidates[0]
         parts = _parts(candidates)
         if len(parts) == 1:
@@ -74,6 +79,12 @@ class Synthesize:
 def join_sentences(texts: Sequence[str]) -> str:
     """The texts in their order, each as a sentence of its own."""
     return " ".join(text if text.endswith((".", "!", "?", "…", "。")) else f"{text}." for text in texts)
+
+
+def _without_orders(question: str, answers: Sequence[NodeAnswer]) -> list[NodeAnswer]:
+    """Answers as far as they speak to the asker and not to the model."""
+    read = [replace(answer, text=without_orders(answer.text, question)) for answer in answers if not answer.withheld]
+    return [answer for answer in read if answer.text.strip()]
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -2,33 +2,14 @@
 
 from dataclasses import dataclass
 
-from frag.updates import Weights
-from prompt_tuning.strategies.fedopt import Array, start, step
-from prompt_tuning.strategies.strategy import ServerState
+from prompt_tuning.strategies.fedopt import Array, FedOpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FedAdagrad:
-    """`tau` bounds the step of coordinates that hardly move."""
+class FedAdagrad(FedOpt):
+    """v only grows, so that steps become smaller."""
 
-    learning_rate: float = 0.01
     beta_1: float = 0.0
-    tau: float = 1e-3
-    proximal_mu: float = 0.0
 
-    def init(self, weights: Weights) -> ServerState:
-        return start(weights, self.tau)
-
-    def apply(self, state: ServerState, mean_delta: Weights) -> ServerState:
-        return step(
-            state,
-            mean_delta,
-            learning_rate=self.learning_rate,
-            beta_1=self.beta_1,
-            tau=self.tau,
-            second=self._second,
-        )
-
-    @staticmethod
-    def _second(v: Array, square: Array) -> Array:
+    def second(self, v: Array, square: Array) -> Array:
         return v + square

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from server.audit import byzantine, decoding, extraction, inversion, membership, protocol, routing, training
+from server.audit import (
+    byzantine,
+    decoding,
+    extraction,
+    injection,
+    inversion,
+    membership,
+    poison,
+    protocol,
+    routing,
+    training,
+)
 from server.audit.report import Attack
 
 ATTACKS: Mapping[str, Attack] = {
@@ -13,5 +24,7 @@ ATTACKS: Mapping[str, Attack] = {
     "training": training.run,
     "membership": membership.run,
     "inversion": inversion.run,
+    "poison": poison.run,
+    "injection": injection.run,
     "extraction": extraction.run,
 }

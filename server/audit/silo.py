@@ -26,6 +26,7 @@ async def open_silo(
     threads: int,
     model: Callable[[], LanguageModel] | None = None,
     dp: DpSettings | None = None,
+    keep_orders: bool = False,
 ) -> AsyncIterator[NodeAnswering]:
     """A node with the default policy for one mode, and a ledger where the mode is `dp`.
 
@@ -36,6 +37,7 @@ async def open_silo(
         threads: Of models.
         model: Makes another language model than the default one.
         dp: Another budget than the default one.
+        keep_orders: Leaves orders in documents to the model, against the default.
     """
     texts = folder / "documents"
     texts.mkdir(parents=True)
@@ -43,7 +45,12 @@ async def open_silo(
         (texts / f"{name}.txt").write_text(text, encoding="utf-8")
     models = ModelSettings(threads=threads)
     collections = [CollectionSettings(name="documents", folder=texts)]
-    policy = PolicySettings(answer_modes=(mode,), questions_per_minute=1_000_000, dp=dp or DpSettings())
+    policy = PolicySettings(
+        answer_modes=(mode,),
+        questions_per_minute=1_000_000,
+        dp=dp or DpSettings(),
+        document_orders="keep" if keep_orders else "drop",
+    )
     load = model or (lambda: load_language_model(models))
     async with (
         InferenceWorker(load, models.max_batch, models.gather_ms / 1000) as worker,

@@ -105,7 +105,7 @@ class _Tokenizer(msgspec.Struct):
 def _vocabulary(file: Path) -> list[str]:
     try:
         return list(msgspec.json.decode(file.read_bytes(), type=_Tokenizer).model.vocab)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{file} holds no vocabulary of words.", "Use the built-in embedder.") from error
 
 

@@ -110,7 +110,7 @@ async def _one(node: str, play: Callable[[str], Awaitable[None]], deadline_s: fl
             await play(node)
     except (NodeFailedError, SecureSumError) as error:
         return error.what
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return "bad_reply"
     except TimeoutError:
         return "deadline_exceeded"

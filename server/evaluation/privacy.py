@@ -26,6 +26,7 @@ from frag.models import Kind, locate
 from frag.privacy.dp_decoding import DecodingRule
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.pii import PresidioRedactor
+from frag.privacy.redaction_cache import RedactionCache
 from frag.protocols import Embedder, LanguageModel, PrivateLanguageModel
 from frag.settings import CollectionSettings, DpSettings, ModelSettings, PolicySettings
 from frag.types import AnswerMode, Document, GenerationRequest, NodeAnswer, RetrievalMode
@@ -37,6 +38,7 @@ from server.evaluation.run import Tick
 from server.node.answering import NodeAnswering
 from server.node.assembly import inference_worker, load_embedder
 from server.node.inference import InferenceWorker
+from server.node.masking import Masking
 from server.node.policy import NodePolicy
 from server.node.private_answering import best_passages, decoding_rule
 from server.wire.messages import Ask
@@ -146,8 +148,11 @@ async def _open(plan: PrivacyPlan, stack: AsyncExitStack) -> _Bench:
             stores={_NOTES: store},
             embedder=embedder,
             worker=worker,
-            redactor=redactor,
-            pattern_redactor=PatternRedactor(policy.entity_types),
+            masking=Masking(
+                passages=RedactionCache.open(folder / name / "redactions.db", redactor, "evaluation"),
+                answers=redactor,
+                patterns=PatternRedactor(policy.entity_types),
+            ),
             workers=workers,
             alias_key=b"evaluation",
         )

@@ -6,24 +6,23 @@ import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frag.answers.calibration import answer_score
-from frag.privacy.pii import redact
+from frag.answers.untrusted import as_data
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
-from frag.protocols import Embedder, FloatArray, Redactor
+from frag.protocols import Embedder, FloatArray
 from frag.settings import ModelSettings, PolicySettings
 from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker
+from server.node.masking import Masked, Masking
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
 from server.wire.messages import Ask
 
-_BETWEEN = "\n\x1e\n"
-"""Record separator: no identifier reaches across it."""
 _ATTEMPTS = 3
 """At an answer whose documents change while it is written."""
 
@@ -49,8 +48,7 @@ class NodeAnswering:
         stores: Mapping[str, DocumentStore],
         embedder: Embedder,
         worker: InferenceWorker | None,
-        redactor: Redactor,
-        pattern_redactor: Redactor,
+        masking: Masking,
         workers: ThreadPoolExecutor,
         alias_key: bytes,
         private: PrivateAnswering | None = None,
@@ -62,8 +60,7 @@ class NodeAnswering:
         self._stores = stores
         self._embedder = embedder
         self._worker = worker
-        self._redactor = redactor
-        self._pattern_redactor = pattern_redactor
+        self._masking = masking
         self._workers = workers
         self._alias_key = alias_key
         self._private = private
@@ -199,13 +196,11 @@ class NodeAnswering:
     ) -> NodeAnswer:
         loop = asyncio.get_running_loop()
         context = [item.hit.text for item in found[: self._models.context_passages]]
-        shown = context
-        if ask.answer_mode is not AnswerMode.NONE:
-            shown = await loop.run_in_executor(self._workers, self._mask, context)
+        masked = await loop.run_in_executor(self._workers, self._as_shown, context, ask)
         started = time.perf_counter()
         request = GenerationRequest(
             question=ask.question,
-            passages=tuple(shown),
+            passages=masked.shown,
             max_new_tokens=self._models.max_new_tokens,
             question_vector=vector,
         )
@@ -214,21 +209,24 @@ class NodeAnswering:
         started = time.perf_counter()
         draft = Draft(text=written.text, evidence=evidence)
         raw = [item.hit.text for item in found]
+        redactor = self._masking.checking(written.text, masked)
         outcome = await loop.run_in_executor(
-            self._workers, release, draft, self._release_rules(ask), self._redactor, [*raw, *shown]
+            self._workers, release, draft, self._release_rules(ask), redactor, [*raw, *masked.shown]
         )
         timings["release"] = _ms_since(started)
         if isinstance(outcome, Withheld):
             return self._withheld(ask, outcome.reason, timings)
         return self._released(ask, outcome.text, outcome.redactions, written, evidence, citations, timings)
 
-    def _mask(self, passages: Sequence[str]) -> list[str]:
-        """Identifiers of fixed form are masked before the model reads them: what it never saw it cannot copy.
-
-        All passages at once, so that one placeholder means one value in the whole prompt.
-        """
-        joined = _BETWEEN.join(text.replace(_BETWEEN, " ") for text in passages)
-        return redact(joined, self._pattern_redactor.find(joined))[0].split(_BETWEEN)
+    def _as_shown(self, passages: Sequence[str], ask: Ask) -> Masked:
+        """What the model reads of them."""
+        masked = Masked(shown=tuple(passages), words=frozenset())
+        if ask.answer_mode is not AnswerMode.NONE:
+            masked = self._masking.mask(passages, ask.question)
+        if self._rules.document_orders == "keep":
+            return masked
+        data = (as_data(text, ask.question) for text in masked.shown)
+        return replace(masked, shown=tuple(text for text in data if text))
 
     def _release_rules(self, ask: Ask) -> ReleaseRules:
         return ReleaseRules(
@@ -262,6 +260,10 @@ class NodeAnswering:
 
     def _withheld(self, ask: Ask, reason: str, timings: Mapping[str, float] | None = None) -> NodeAnswer:
         return NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, withheld=reason, timings_ms=timings or {})
+
+    def forget(self, passages: Sequence[str]) -> None:
+        """Forgets what is remembered beside the index of passages that are deleted. Blocking."""
+        self._masking.forget(passages)
 
     def resolve(self, aliases: Collection[str]) -> dict[str, str]:
         """Which documents stand behind pseudonyms, as `collection/id`. For the node's operator alone. Blocking."""

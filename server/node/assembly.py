@@ -1,6 +1,7 @@
 """Puts a node's parts together: models from the cache, one store a collection, worker threads; and takes them down."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,13 +10,15 @@ from pathlib import Path
 from frag.models import Kind, locate
 from frag.privacy.ledger import Ledger
 from frag.privacy.pii import PatternRedactor, PresidioRedactor
-from frag.protocols import Embedder, LanguageModel, Redactor
+from frag.privacy.redaction_cache import RedactionCache
+from frag.protocols import Embedder, LanguageModel
 from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, ModelSettings, PolicySettings
 from frag.types import AnswerMode
 from retrievers.embedding import SentenceEmbedder
 from retrievers.store import DocumentStore
 from server.node.answering import NodeAnswering
 from server.node.inference import InferenceWorker
+from server.node.masking import Masking, Warming, fingerprint
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering
 
@@ -74,13 +77,15 @@ async def open_answering(
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
         embedder = await asyncio.to_thread(load_embedder, models)
         rules = NodePolicy(policy, collections)
-        redactor = await asyncio.to_thread(_load_redactor, models, policy, rules)
         stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
         for store in stores.values():
             stack.callback(store.close)
         if worker is None and models.language_model != NO_LANGUAGE_MODEL:
             worker = await stack.enter_async_context(inference_worker(models))
         patterns = PatternRedactor(policy.entity_types)
+        masking = Masking(passages=patterns, answers=patterns, patterns=patterns)
+        if set(rules.modes()) - {AnswerMode.NONE, AnswerMode.DP}:
+            masking = await _open_masking(stack, models, policy, index_folder, stores)
         private = None
         if ledger is not None and rules.under_dp():
             opened = await asyncio.to_thread(Ledger.open, ledger)
@@ -104,19 +109,38 @@ async def open_answering(
             stores=stores,
             embedder=embedder,
             worker=worker,
-            redactor=redactor,
-            pattern_redactor=patterns,
+            masking=masking,
             workers=workers,
             alias_key=alias_key,
             private=private,
         )
 
 
-def _load_redactor(models: ModelSettings, policy: PolicySettings, rules: NodePolicy) -> Redactor:
+async def _open_masking(
+    stack: AsyncExitStack,
+    models: ModelSettings,
+    policy: PolicySettings,
+    index_folder: Path,
+    stores: Mapping[str, DocumentStore],
+) -> Masking:
     """Recognising persons takes seconds to load, and only the modes that filter ask for it."""
-    if set(rules.modes()) <= {AnswerMode.NONE, AnswerMode.DP}:
-        return PatternRedactor(policy.entity_types)
-    return PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types, names=policy.names)
+    names = policy.names
+    full = await asyncio.to_thread(
+        lambda: PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types, names=names)
+    )
+    file = index_folder / "redactions.db"
+    cache = await asyncio.to_thread(RedactionCache.open, file, full, fingerprint(models, policy))
+    stack.callback(cache.close)
+    worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="masking"))
+    warming = asyncio.create_task(Warming(cache, stores, worker).run())
+    stack.push_async_callback(_cancelled, warming)
+    return Masking(passages=cache, answers=full, patterns=PatternRedactor(policy.entity_types))
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def open_stores(

@@ -134,7 +134,7 @@ class KeywordDesk:
         """
         try:
             return await self._stage(request)
-        except (msgspec.DecodeError, SettingsError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, SettingsError) as error:
             raise SecureSumError(f"The stage {request.stage} came with something else: {error}.") from error
 
     async def _stage(self, request: KeywordStage) -> bytes:

@@ -47,7 +47,7 @@ class LivePrompt:
             await self._flip(live.version, live.sha256)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError, FragError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, FragError) as error:
             _log.warning("prompt_not_restored", reason=getattr(error, "code", type(error).__name__))
 
     async def promote(self, request: Promote) -> None:

@@ -123,5 +123,5 @@ class ProfileDesk:
 def _read(file: Path) -> _Published | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Published)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

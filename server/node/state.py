@@ -169,6 +169,6 @@ def read_status(folder: NodeFolder) -> Status | None:
     try:
         status = msgspec.json.decode(folder.status_file.read_bytes(), type=Status)
         os.kill(status["pid"], 0)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return status

@@ -215,5 +215,5 @@ async def _call(
 def _problem(body: bytes, status: int) -> dict[str, object]:
     try:
         return msgspec.json.decode(body, type=dict[str, object])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {"status": status, "detail": f"The coordinator answered with HTTP {status}."}

@@ -58,7 +58,7 @@ async def operators_view(
         following = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="following"))
         ending = threading.Event()
         stack.callback(ending.set)
-        held = shelves(settings.collections, answering.stores, memory, ending)
+        held = shelves(settings.collections, answering.stores, memory, ending, answering.forget)
         watchers = {
             c.name: FolderWatcher(shelf=held[c.name], thread=following) for c in settings.collections if c.watch
         }

@@ -6,7 +6,7 @@ Everything here blocks, but for what says otherwise. What is acknowledged is dur
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Shelf:
         store: Its index.
         memory: What else may hold text of its documents; None where nothing is trained.
         ending: Set when the node ends: ingests that run are given up.
+        forget: Told of the passages that are deleted.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Shelf:
         store: DocumentStore,
         memory: TrainingMemory | None,
         ending: threading.Event | None = None,
+        forget: Callable[[Sequence[str]], None] = lambda _texts: None,
     ) -> None:
         self.name = settings.name
         self.folder = settings.folder
         self.store = store
         self._memory = memory
         self._ending = ending or threading.Event()
+        self._forget_elsewhere = forget
 
     def place(self, document_id: str) -> Path:
         """The file that a PUT of this document writes. Raises BadRequestError or ConflictError."""
@@ -153,6 +156,7 @@ class Shelf:
         self.store.delete(names)
         self.store.wait_for_ingests(WAIT_S)
         self.store.delete(self.store.names_under(document_id))
+        self._forget_elsewhere(texts)  # a question under way may have met them once more
         if self._memory and self._memory.num_joins != joins:
             forgotten = self._forget(texts)
         return Deleted(collection=self.name, document_id=document_id, documents=names, training=forgotten)
@@ -227,6 +231,7 @@ class Shelf:
         return self.store.texts(name for name in indexed - staying if not _is_under(name, held))
 
     def _forget(self, texts: Sequence[str]) -> Forgotten:
+        self._forget_elsewhere(texts)
         return self._memory.forget(texts) if self._memory and texts else Forgotten()
 
 
@@ -235,9 +240,10 @@ def shelves(
     stores: Mapping[str, DocumentStore],
     memory: TrainingMemory | None,
     ending: threading.Event,
+    forget: Callable[[Sequence[str]], None],
 ) -> dict[str, Shelf]:
     """One for each collection, by name."""
-    return {c.name: Shelf(c, stores[c.name], memory, ending) for c in collections}
+    return {c.name: Shelf(c, stores[c.name], memory, ending, forget) for c in collections}
 
 
 def _is_under(document_id: str, paths: Iterable[str]) -> bool:

@@ -66,7 +66,7 @@ class SumDesk:
         try:
             async with self._turn:
                 return await self._stage(request)
-        except msgspec.ValidationError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SecureSumError(f"The stage {request.stage} came with something else: {error}.") from error
 
     async def _stage(self, request: SumStage) -> bytes:

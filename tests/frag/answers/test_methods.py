@@ -19,6 +19,13 @@ def test_vote_sums_scores_over_equal_answers() -> None:
     assert (merged.text, merged.contributors) == ("Paris.", ("a", "c"))
 
 
+def test_one_claim_of_certainty_does_not_outvote_two_that_agree() -> None:
+    # 1.0 counts as 0.4, the second highest: less than "paris" with 0.4 + 0.3
+    answers = [node_answer("liar", "Rome", 1.0), node_answer("b", "Paris", 0.4), node_answer("c", "paris", 0.3)]
+    assert aggregate(make_aggregator("vote"), *answers).text == "Paris"
+    assert aggregate(make_aggregator("vote"), answers[0], answers[1]).text == "Rome", "of two the surer one"
+
+
 def test_vote_does_not_merge_answers_that_normalise_to_nothing() -> None:
     answers = [node_answer("a", "the", 0.4), node_answer("b", "!!!", 0.4), node_answer("c", "A", 0.5)]
     assert aggregate(make_aggregator("vote"), *answers).contributors == ("c",)

@@ -36,12 +36,15 @@ ASK: Mapping[str, Any] = {"question": QUESTION, "answer_mode": "dp", "dp": "keyw
 
 
 class Dying(KeywordDesk):
-    """Loses its connection for good when it is asked for a stage."""
+    """Loses its connection for good when it is asked for a stage, or replies with noise."""
 
     stage = ""
+    noise = b""
     task: asyncio.Task[None]
 
     async def carry_out(self, request: KeywordStage) -> bytes:
+        if request.stage == self.stage and self.noise:
+            return self.noise
         if request.stage == self.stage:
             self.task.cancel()
             await asyncio.Event().wait()
@@ -136,7 +139,7 @@ async def test_units_of_all_nodes_agree_on_keywords_and_nobody_sees_a_vote(
 
     def seen_encode(message: Any) -> bytes:
         if isinstance(message, Summed):
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 name = msgspec.msgpack.decode(message.content, type=Keys).name
                 charged[name] = Ledger.open(silos.ledger(name)).summary()[0].num_units
         return encode(message)
@@ -178,6 +181,14 @@ async def test_an_answer_comes_though_one_of_four_dies(silos: Silos, stage: str)
     voted = 4 if stage in {"confirm", "unmask"} else 3
     assert round(answer["noisy_count"]) == 13 * voted, "a vector that came counts"
     assert "cellar" in {item["word"] for item in answer["keywords"]}
+
+
+@pytest.mark.parametrize("noise", [b"\xc1", b"\xa1\xfa", b"\x95\xa1\xfa"])
+async def test_noise_instead_of_a_reply_costs_the_node_its_own_votes(silos: Silos, noise: bytes) -> None:
+    await silos.join("a", "b", "c", "d")
+    silos.desks["b"].stage, silos.desks["b"].noise = "keys", noise
+    status, answer = await silos.federation.ask(**ASK)
+    assert (status, answer["failed"]) == (200, [{"node": "b", "code": "keys: bad_reply"}])
 
 
 async def test_what_was_charged_stays_charged_when_the_sum_fails(silos: Silos) -> None:

@@ -15,6 +15,7 @@ from yarl import URL
 
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
+from frag.privacy.redaction_cache import RedactionCache
 from frag.settings import CollectionSettings, ModelSettings, NodeSettings, PolicySettings
 from frag.types import Adaptation, AnswerMode, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
@@ -27,6 +28,7 @@ from server.node.journal import Journal
 from server.node.local.app import operators_view
 from server.node.local.client import address_of
 from server.node.local.routes import LocalState
+from server.node.masking import Masking
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering
 from server.node.state import NodeFolder
@@ -77,6 +79,7 @@ class View:
     gate: Gate
     state: LocalState
     model: ReadingModel
+    redactions: RedactionCache
     session: aiohttp.ClientSession
     url: str
     token: str = field(repr=False)
@@ -148,6 +151,8 @@ async def node_view(folder: Path, collections: Collections = NOTES, **policy: An
         workers = stack.enter_context(ThreadPoolExecutor(2))
         rules = NodePolicy(settings.policy, settings.collections)
         patterns = PatternRedactor(settings.policy.entity_types)
+        redactions = RedactionCache.open(place.index / "redactions.db", patterns, "patterns")
+        stack.callback(redactions.close)
         private = None
         if rules.under_dp():
             ledger = Ledger.open(place.ledger)
@@ -171,8 +176,7 @@ async def node_view(folder: Path, collections: Collections = NOTES, **policy: An
             stores=stores,
             embedder=embedder,
             worker=worker,
-            redactor=patterns,
-            pattern_redactor=patterns,
+            masking=Masking(passages=redactions, answers=patterns, patterns=patterns),
             workers=workers,
             alias_key=bytes(32),
             private=private,
@@ -186,7 +190,7 @@ async def node_view(folder: Path, collections: Collections = NOTES, **policy: An
         address = address_of(place)
         assert address
         token = place.local_token.read_text()
-        yield View(place, settings, answering, gate, state, model, session, address.url, token)
+        yield View(place, settings, answering, gate, state, model, redactions, session, address.url, token)
 
 
 def _toml(settings: NodeSettings) -> str:

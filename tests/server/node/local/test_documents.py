@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from frag.types import Document
+from frag.types import AnswerMode, Document
 from prompt_tuning.dataset import Columns
 from retrievers.locking import exclusive
 from server.node.datasets import Datasets
@@ -277,3 +277,13 @@ async def test_a_deletion_reaches_a_job_that_trains_now(view: View) -> None:
     assert "Weights do not unlearn" in said["training"]["note"]
     assert examples_in(job_folder) == [OTHER]
     assert trains.num_ended == 1  # what it held in memory went with it
+
+
+async def test_what_was_found_in_a_deleted_passage_is_forgotten(view: View) -> None:
+    await view.put("keys.txt", f"{KEYS} Ask porter@example.org about the brass keys and where he keeps them.")
+    await view.put("snow.txt", SNOW)
+    await view.ask(QUESTION, AnswerMode.SCRUB)
+    await view.ask(SNOW, AnswerMode.SCRUB)
+    assert len(view.redactions) == 2
+    await view.delete("keys.txt")
+    assert len(view.redactions) == 1
