@@ -20,7 +20,7 @@ from retrievers.documents import SkippedFile, load_file, load_part
 from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED
 from retrievers.store import DocumentStore, IngestReport
 from server.node.local.places import place_of, require_readable
-from server.node.training.forgetting import Forgotten, TrainingMemory
+from server.node.training.forgetting import Forgotten, TrainingMemory, both
 
 WAIT_S = 30.0
 """How long an ingest that runs elsewhere is waited for."""
@@ -43,6 +43,8 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     document_id: str
     documents: list[str]
     training: Forgotten
+    is_settled: bool = True
+    """False: an ingest runs that may have read the document before, so that it might come back."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,24 +144,41 @@ class Shelf:
             NotFoundError: There is no such document.
             ConflictError: It is a folder, or a row of a file.
             DocumentError: The file cannot be deleted; nothing has changed.
-            NotReadyError: An ingest that runs elsewhere may have read it before; it is gone now and might come back.
+            NotReadyError: A job's examples are being prepared, or an ingest runs that may bring back what is not here.
         """
         path = place_of(self.folder, document_id)
         self._require_deletable(path, document_id)
         names = self.store.names_under(document_id)
         if not names and not os.path.lexists(path):
-            raise NotFoundError("There is no such document.", "`GET /documents` lists those that there are.")
+            self.store.wait_for_ingests(WAIT_S)
+            names = self.store.names_under(document_id)
+            if not names:
+                raise NotFoundError("There is no such document.", "`GET /documents` lists those that there are.")
         texts = self.store.texts(names)
         joins = self._memory.num_joins if self._memory else 0
         forgotten = self._forget(texts)
         _remove(path)
         self.store.delete(names)
-        self.store.wait_for_ingests(WAIT_S)
-        self.store.delete(self.store.names_under(document_id))
+        is_settled = self._is_settled(document_id)
         self._forget_elsewhere(texts)  # a question under way may have met them once more
         if self._memory and self._memory.num_joins != joins:
-            forgotten = self._forget(texts)
-        return Deleted(collection=self.name, document_id=document_id, documents=names, training=forgotten)
+            forgotten = both(forgotten, self._forget(texts))
+        return Deleted(
+            collection=self.name,
+            document_id=document_id,
+            documents=names,
+            training=forgotten,
+            is_settled=is_settled,
+        )
+
+    def _is_settled(self, document_id: str) -> bool:
+        """Whether no ingest runs any more that may have read the document before it was deleted."""
+        try:
+            self.store.wait_for_ingests(WAIT_S)
+        except NotReadyError:
+            return False
+        self.store.delete(self.store.names_under(document_id))
+        return True
 
     def _require_deletable(self, path: Path, document_id: str) -> None:
         if path.is_dir() and not path.is_symlink():

@@ -184,6 +184,12 @@ async def delete_document(request: web.Request) -> web.Response:
     async with state.turn(collection, document_id):
         deleted: Deleted = await asyncio.get_running_loop().run_in_executor(state.deleting, shelf.delete, document_id)
         await state.end_prepared(deleted.training)
+    if not deleted.is_settled:
+        raise NotReadyError(
+            "The document is gone, but an ingest runs that may have read it before, and would bring it back.",
+            "Delete it again when that is done.",
+            training=msgspec.to_builtins(deleted.training),
+        )
     return json_response(deleted)
 
 

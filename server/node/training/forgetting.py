@@ -4,6 +4,7 @@ Weights do not unlearn: a version that was trained on a text keeps what it learn
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,17 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     prompt_versions: list[str] = []
     unknown_versions: list[str] = []
     note: str = ""
+
+
+def both(first: Forgotten, second: Forgotten) -> Forgotten:
+    """What two passes took out."""
+    return Forgotten(
+        datasets=dict(Counter(first.datasets) + Counter(second.datasets)),
+        jobs=dict(Counter(first.jobs) + Counter(second.jobs)),
+        prompt_versions=sorted({*first.prompt_versions, *second.prompt_versions}),
+        unknown_versions=sorted({*first.unknown_versions, *second.unknown_versions}),
+        note=first.note or second.note,
+    )
 
 
 class Traces:
