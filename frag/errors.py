@@ -10,6 +10,7 @@ FragError
 ├── IndexStoreError          bad_index             500   4    a retrieval index cannot be used
 ├── AuthenticationError      not_authenticated     401   5    a key, token or signature is missing or wrong
 ├── ForbiddenError           not_permitted         403   5    the key is valid and lacks the scope
+│   └── ReleaseStoppedError  release_stopped       403   5    the node's operator lets nothing out now
 ├── NotFoundError            not_found             404   2    the named thing does not exist
 │   └── UnknownNodeError     unknown_node          404   2
 ├── ConflictError            conflict              409   2    the thing exists already
@@ -82,6 +83,10 @@ class AuthenticationError(FragError):
 
 class ForbiddenError(FragError):
     code, http_status, exit_code = "not_permitted", 403, 5
+
+
+class ReleaseStoppedError(ForbiddenError):
+    code = "release_stopped"
 
 
 class NotFoundError(FragError):

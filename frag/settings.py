@@ -14,9 +14,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import TomlConfigSettingsSource
 
 from frag.errors import SettingsError
+from frag.listening import LOOPBACK_HOSTS, LocalSettings, TlsSettings
 from frag.types import AnswerMode
-
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 NodeId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 """PRIVACY §5: lower-case letters, digits and hyphens, at most 64."""
@@ -155,6 +154,7 @@ class CollectionSettings(_Strict):
         description="mode dp: pattern whose first group, found in a document's id, names the person; "
         "empty: each document stands for itself",
     )
+    watch: bool = Field(default=False, description="whether the running node follows changes in the folder by itself")
 
     @model_validator(mode="after")
     def _check(self) -> "CollectionSettings":
@@ -198,6 +198,7 @@ class NodeSettings(_FromToml):
     policy: PolicySettings = PolicySettings()
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
+    local: LocalSettings = LocalSettings()
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -213,14 +214,6 @@ class NodeSettings(_FromToml):
                     'voids the claim of dp; give it answer_modes = ["dp"], or leave dp out'
                 )
         return self
-
-
-class TlsSettings(_Strict):
-    """Certificate of the coordinator, PEM. `accepted_spki_sha256` adds front proxies that end TLS."""
-
-    certificate: Path
-    private_key: Path
-    accepted_spki_sha256: tuple[str, ...] = ()
 
 
 class CoordinatorSettings(_FromToml):
@@ -282,13 +275,18 @@ def _absolute(settings: _Settings, base: Path) -> _Settings:
     if isinstance(settings, NodeSettings):
         if settings.roster is not None:
             changes["roster"] = settings.roster.model_copy(update={"file": base / settings.roster.file})
+        if settings.local.tls is not None:
+            changes["local"] = settings.local.model_copy(update={"tls": _absolute_tls(settings.local.tls, base)})
         changes["collections"] = tuple(
             collection.model_copy(update={"folder": base / collection.folder}) for collection in settings.collections
         )
     elif settings.tls is not None:
-        paths = {key: base / getattr(settings.tls, key) for key in ("certificate", "private_key")}
-        changes["tls"] = settings.tls.model_copy(update=paths)
+        changes["tls"] = _absolute_tls(settings.tls, base)
     return settings.model_copy(update=changes)
+
+
+def _absolute_tls(tls: TlsSettings, base: Path) -> TlsSettings:
+    return tls.model_copy(update={key: base / getattr(tls, key) for key in ("certificate", "private_key")})
 
 
 def _places(error: ValidationError) -> str:

@@ -57,6 +57,35 @@ def load_documents(
         raise DocumentError(f"There is no file or folder {_name(root)}.", "Check the path.")
 
 
+def load_part(
+    root: str | Path, name: str, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
+) -> Iterator[Document | SkippedFile]:
+    """Yields the documents of one file or folder inside `root`, with the ids that `load_documents` gives them.
+
+    Args:
+        root: Folder of the collection.
+        name: Path relative to it, with `/`. Where there is nothing, nothing is yielded.
+        max_file_bytes: A larger file is skipped.
+    """
+    root = Path(root)
+    path = root / name
+    if path.is_dir() and not path.is_symlink():
+        for entry in _walk(path, root):
+            if isinstance(entry, SkippedFile):
+                yield entry
+            else:
+                yield from _read(entry, _name(entry.relative_to(root)), max_file_bytes, root.resolve())
+    elif os.path.lexists(path):
+        yield from load_file(path, name, max_file_bytes, root)
+
+
+def load_file(
+    path: str | Path, name: str, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES, root: str | Path | None = None
+) -> Iterator[Document | SkippedFile]:
+    """Yields the documents of one file under the id `name`; a link must not lead out of `root`."""
+    yield from _read(Path(path), name, max_file_bytes, Path(root).resolve() if root else None)
+
+
 def _walk(folder: Path, root: Path) -> Iterator[Path | SkippedFile]:
     try:
         with os.scandir(folder) as scan:

@@ -26,6 +26,7 @@ _STAGE = """
 CREATE TEMP TABLE seen (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unread (path TEXT NOT NULL);
 CREATE TEMP TABLE gone (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE looked_at (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE staged_documents (
   document_id TEXT PRIMARY KEY,
   content_sha256 BLOB,
@@ -53,7 +54,14 @@ WHERE document_id NOT IN (SELECT document_id FROM seen) AND NOT EXISTS (
 )
 """
 
-_KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
+_OUT_OF_SIGHT = """
+DELETE FROM gone WHERE NOT EXISTS (
+  SELECT 1 FROM looked_at
+  WHERE document_id = path OR substr(document_id, 1, length(path) + 1) IN (path || '#', path || '/')
+)
+"""
+
+KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
 """A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
 
 
@@ -67,6 +75,7 @@ class Ingest:
         overlap_tokens: As in `chunk_document`.
         rebuild: Embeds every document anew, also those that are not among the sources.
         remove_missing: Removes stored documents that are not among the sources.
+        only: Files and folders, as ids begin with, that removing is limited to; None for the whole collection.
 
     Raises:
         IndexStoreError: The database holds vectors of another embedder and `rebuild` is False.
@@ -81,6 +90,7 @@ class Ingest:
         overlap_tokens: int,
         rebuild: bool = False,
         remove_missing: bool = False,
+        only: Iterable[str] | None = None,
     ) -> None:
         self._connection = connection
         self._embedder = embedder
@@ -88,6 +98,7 @@ class Ingest:
         self._overlap_tokens = overlap_tokens
         self._rebuild = rebuild
         self._remove_missing = remove_missing
+        self._only = only
         self.num_embedded = 0
         connection.executescript(_STAGE)
         self._embedder_key = self._register_embedder()
@@ -115,16 +126,22 @@ class Ingest:
                 skipped.extend(refused for item in batch if (refused := self._stage_item(item)))
         with transaction(self._connection, "DEFERRED"):
             if self._remove_missing:
-                self._connection.execute(_FIND_GONE)
+                self._find_gone()
             if self._rebuild:
                 self._stage_unseen()
         return skipped
+
+    def _find_gone(self) -> None:
+        self._connection.execute(_FIND_GONE)
+        if self._only is not None:
+            self._connection.executemany("INSERT OR IGNORE INTO looked_at VALUES (?)", ((path,) for path in self._only))
+            self._connection.execute(_OUT_OF_SIGHT)
 
     def _stage_item(self, item: Document | SkippedFile) -> SkippedFile | None:
         refused = item if isinstance(item, SkippedFile) else _refusal(item)
         if refused is None and isinstance(item, Document):
             refused = self._stage_document(item)
-        if refused and refused.code in _KEEPS_WHAT_WAS_INDEXED:
+        if refused and refused.code in KEEPS_WHAT_WAS_INDEXED:
             self._connection.execute("INSERT INTO unread VALUES (?)", (refused.path,))
         return refused
 

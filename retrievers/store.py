@@ -5,7 +5,6 @@ the folder sees what any other published or deleted, at its next search. Knows n
 models.
 """
 
-import fcntl
 import sqlite3
 import threading
 import time
@@ -20,13 +19,17 @@ from frag.protocols import Embedder, FloatArray, Progress
 from frag.types import Document, Hit, RetrievalMode
 from retrievers import publication
 from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
+from retrievers.compaction import DEFAULT_WAIT_S, Compaction, compact_folder
 from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
+from retrievers.locking import exclusive as _exclusive
+from retrievers.looking import holds, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
-Source = str | Path | Document
+Source = str | Path | Document | SkippedFile
+"""A skipped file says that what was indexed of it may stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +113,12 @@ class DocumentStore:
         progress: Progress | None = None,
         *,
         remove_missing: bool = False,
+        only: Iterable[str] | None = None,
         rebuild: bool = False,
         chunk_tokens: int = DEFAULT_CHUNK_TOKENS,
         overlap_tokens: int = DEFAULT_OVERLAP_TOKENS,
         max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
+        wait_s: float | None = None,
     ) -> IngestReport:
         """Adds new documents and updates changed ones; only chunks whose text is new are embedded.
 
@@ -126,18 +131,21 @@ class DocumentStore:
             progress: Called with the number of texts embedded and to embed.
             remove_missing: Removes documents that are not among the sources. What was indexed of a file that
                 cannot be read now is kept.
+            only: Files and folders, as ids begin with, that `remove_missing` is limited to.
             rebuild: Embeds everything anew, also documents that are not among the sources; for a new
             embedder.
             chunk_tokens: Most tokens of a chunk.
             overlap_tokens: Most tokens that a chunk repeats from the one before.
             max_file_bytes: Larger files are skipped.
+            wait_s: How long an ingest that runs already is waited for; None: until it ends.
 
         Raises:
             DocumentError: A source does not exist.
             IndexStoreError: The index cannot be written, or is of another embedder and `rebuild` is False.
+            NotReadyError: Another ingest runs for longer than `wait_s`.
         """
         began = time.monotonic()
-        with self._writing() as connection, _exclusive(self._path.parent / "ingest.lock"):
+        with self._writing() as connection, _exclusive(self._lock_file, wait_s):
             run = Ingest(
                 connection,
                 self._embedder,
@@ -145,6 +153,7 @@ class DocumentStore:
                 overlap_tokens=overlap_tokens,
                 rebuild=rebuild,
                 remove_missing=remove_missing,
+                only=only,
             )
             skipped = run.stage(_load(sources, max_file_bytes))
             run.embed(progress)
@@ -172,6 +181,21 @@ class DocumentStore:
             num_deleted = publication.delete(connection, self._live, document_ids)
             scrub_log(connection)
         return num_deleted
+
+    def wait_for_ingests(self, wait_s: float) -> None:
+        """Returns when no ingest runs that began before. Raises NotReadyError after `wait_s` seconds."""
+        with _exclusive(self._lock_file, wait_s):
+            pass
+
+    def compact(self, wait_s: float = DEFAULT_WAIT_S) -> Compaction:
+        """Rewrites the files without anything that was deleted. Searches go on meanwhile.
+
+        Raises:
+            IndexStoreError: The index cannot be written, or somebody read from it for longer than `wait_s`.
+            NotReadyError: An ingest runs for longer than `wait_s`.
+        """
+        self._check_open()
+        return compact_folder(self._path.parent, wait_s)
 
     def search(self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID) -> list[Hit]:
         """At most `top_k` hits for `question`, best `rank_score` first, no two with the same text.
@@ -213,6 +237,21 @@ class DocumentStore:
             )
             return [DocumentInfo(*row) for row in rows]
 
+    def names_under(self, path: str) -> list[str]:
+        """Ids of the documents of one file, with its rows, or of one folder."""
+        with self._reading() as (connection, _):
+            return names_under(connection, path)
+
+    def texts(self, document_ids: Iterable[str]) -> list[str]:
+        """The passages of some documents."""
+        with self._reading() as (connection, _):
+            return texts_of(connection, document_ids)
+
+    def holds(self, chunk_ids: Iterable[int]) -> bool:
+        """Whether all of these passages are still here: an id is never given twice, and an edit gives new ones."""
+        with self._reading() as (connection, _):
+            return holds(connection, chunk_ids)
+
     def read_chunks(self, after: int, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` (chunk id, text) with ids above `after`, ascending. Ids of new chunks are above all others."""
         with self._reading() as (connection, _):
@@ -225,6 +264,10 @@ class DocumentStore:
 
     def count_chunks(self) -> int:
         return self._read_number("SELECT num_chunks FROM collection")
+
+    @property
+    def _lock_file(self) -> Path:
+        return self._path.parent / "ingest.lock"
 
     def _read_number(self, query: str) -> int:
         with self._reading() as (connection, _):
@@ -295,21 +338,7 @@ def count_documents(folder: str | Path) -> int:
 
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:
     for source in [sources] if isinstance(sources, Source) else sources:
-        if isinstance(source, Document):
+        if isinstance(source, Document | SkippedFile):
             yield source
         else:
             yield from load_documents(source, max_file_bytes)
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Waits until no other ingest holds `path`; the system lets go of it however the holder ends."""
-    try:
-        file = path.open("wb")
-    except OSError as error:
-        raise IndexStoreError(
-            f"{path} cannot be written: {error.strerror}.", "Check the folder and its permissions."
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -115,6 +115,13 @@ class RedactionCache:
             self._connection.execute("DROP TABLE kept")
             return gone
 
+    def forget(self, texts: Iterable[str]) -> None:
+        """Forgets some passages; one that is found again is searched again."""
+        with self._lock:
+            self._connection.executemany(
+                "DELETE FROM spans WHERE passage_key = ?", [(self._key(text),) for text in texts]
+            )
+
     def _known(self, keys: Sequence[bytes]) -> Iterator[bytes]:
         marks = ", ".join("?" * len(keys))
         with self._lock:

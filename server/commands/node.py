@@ -1,4 +1,4 @@
-"""`frag node`: enroll, ingest, run, status."""
+"""`frag node`: enroll, ingest, run, status, and what its operator does to a running one."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from frag.settings import CollectionSettings
-    from retrievers.store import IngestReport
+    from frag.settings import CollectionSettings, NodeSettings
+    from retrievers.store import DocumentStore, IngestReport
     from server.node.state import NodeFolder
 
 app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is_help=True)
@@ -58,7 +58,7 @@ def ingest(
     embedder = load_embedder(settings.models, one_by_one=under_dp)
     reports = {}
     for chosen in wanted:
-        reports[chosen.name] = _ingest_one(place, chosen, embedder, rebuild=rebuild, quiet=as_json)
+        reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
     if as_json:
         typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
         return
@@ -77,7 +77,13 @@ def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[Col
 
 
 def _ingest_one(
-    place: "NodeFolder", collection: "CollectionSettings", embedder: object, *, rebuild: bool, quiet: bool
+    place: "NodeFolder",
+    settings: "NodeSettings",
+    collection: "CollectionSettings",
+    embedder: object,
+    *,
+    rebuild: bool,
+    quiet: bool,
 ) -> "IngestReport":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -95,6 +101,7 @@ def _ingest_one(
         DocumentStore.open(place.index / collection.name, embedder) as store,  # type: ignore[arg-type]
         Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
     ):
+        _forget_missing(place, settings, collection, store)
         bar = bars.add_task(f"{collection.name}: embedding", total=None)
         return store.ingest(
             [collection.folder],
@@ -102,6 +109,22 @@ def _ingest_one(
             remove_missing=True,
             rebuild=rebuild,
         )
+
+
+def _forget_missing(
+    place: "NodeFolder", settings: "NodeSettings", collection: "CollectionSettings", store: "DocumentStore"
+) -> None:
+    from server.node.datasets import Datasets
+    from server.node.local.documents import Shelf
+    from server.node.training.forgetting import TrainingMemory
+
+    memory = TrainingMemory(Datasets(place.datasets), place.training, settings.policy.verbatim_limit_tokens)
+    forgotten = Shelf(collection, store, memory).forget_missing()
+    for name, number in forgotten.datasets.items():
+        typer.echo(f"{number} examples of the data set {name} held text of removed documents and are gone.", err=True)
+    if forgotten.prompt_versions:
+        names = ", ".join(forgotten.prompt_versions)
+        typer.echo(f"Prompt versions that have seen them: {names}. {forgotten.note}", err=True)
 
 
 def _as_dict(report: "IngestReport") -> dict[str, object]:
@@ -184,3 +207,96 @@ def privacy(
     print_spending(spending)
     if plot is not None:
         typer.echo(f"wrote {plot}")
+
+
+@app.command("stop-release")
+def stop_release(
+    folder: Folder = _DEFAULT,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept on this node.")] = "",
+) -> None:
+    """Let nothing out from now on, also of what is being answered; it lasts until resume-release."""
+    from server.node.operating import stop
+    from server.node.state import NodeFolder
+
+    typer.echo(stop(NodeFolder(folder), reason))
+
+
+@app.command("resume-release")
+def resume_release(folder: Folder = _DEFAULT) -> None:
+    """Let answers leave again, as the policy says."""
+    from server.node.operating import resume
+    from server.node.state import NodeFolder
+
+    typer.echo(resume(NodeFolder(folder)))
+
+
+@app.command("open")
+def open_page(folder: Folder = _DEFAULT) -> None:
+    """Print the address of the node's own page, with the token that opens it. Keep it to yourself."""
+    from server.node.operating import page_address
+    from server.node.state import NodeFolder
+
+    typer.echo(page_address(NodeFolder(folder)))
+
+
+@app.command()
+def forget(
+    document_id: Annotated[str, typer.Argument(help="The document's id: its path in the collection's folder.")],
+    folder: Folder = _DEFAULT,
+    *,
+    collection: Annotated[str, typer.Option(help="Where it is; needed when there are several.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Delete a document of the running node for good: file, index, and what training keeps of it."""
+    from server.node.operating import forget as forget_document
+    from server.node.operating import print_forgotten
+    from server.node.state import NodeFolder
+
+    place = NodeFolder(folder)
+    wanted = _wanted(place.settings().collections, collection)
+    if len(wanted) > 1:
+        raise typer.BadParameter("there are several collections: say which with --collection")
+    said = forget_document(place, wanted[0].name, document_id)
+    if as_json:
+        typer.echo(json.dumps(said))
+    else:
+        print_forgotten(said)
+
+
+@app.command()
+def compact(
+    folder: Folder = _DEFAULT,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Rewrite the index files without anything that was deleted. Safe while the node runs."""
+    from server.node.operating import compact as compact_indices
+    from server.node.state import NodeFolder
+
+    done = compact_indices(NodeFolder(folder))
+    if as_json:
+        typer.echo(json.dumps({name: {"before": b.bytes_before, "after": b.bytes_after} for name, b in done.items()}))
+        return
+    for name, sizes in done.items():
+        typer.echo(f"{name}: {sizes.bytes_before} bytes before, {sizes.bytes_after} after")
+
+
+@app.command()
+def journal(
+    folder: Folder = _DEFAULT,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what left this node, and check the chain of the journal. Exits 7 when it is broken."""
+    from server.node.operating import print_journal, read_journal
+    from server.node.state import NodeFolder
+
+    read = read_journal(NodeFolder(folder), limit)
+    if as_json:
+        typer.echo(json.dumps(read))
+    else:
+        print_journal(read)
+    if read["verdict"]["broken_at"] is not None:
+        raise typer.Exit(7)

@@ -106,6 +106,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "datasets": ready.datasets if ready else (),
         "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
+        "withholds": ready.withholds if ready else "",
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,9 @@ from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
 from server.wire.messages import Ask
+
+_ATTEMPTS = 3
+"""At an answer whose documents change while it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,11 @@ class NodeAnswering:
             sum(store.count() for store in self._open.values()),
         )
 
+    @property
+    def stores(self) -> Mapping[str, DocumentStore]:
+        """The index of each collection."""
+        return self._stores
+
     def ingest(self, folders: Mapping[str, Path]) -> None:
         """Brings each named collection up to date with its folder. Blocking."""
         for name, folder in folders.items():
@@ -134,19 +142,35 @@ class NodeAnswering:
             return self._withheld(ask, reason)
         if ask.answer_mode is AnswerMode.DP:
             return await self._private.answer(ask) if self._private else self._withheld(ask, "mode_not_allowed")
+        for _ in range(_ATTEMPTS):
+            answer, found = await self._attempt(names, ask)
+            if await asyncio.get_running_loop().run_in_executor(self._workers, self._are_still_here, found):
+                return answer
+        return self._withheld(ask, "documents_changed")
+
+    def _are_still_here(self, found: Sequence[Found]) -> bool:
+        """Whether nothing that an answer was made from has been deleted or changed since it was found."""
+        return all(
+            self._stores[name].holds(item.hit.chunk_id for item in found if item.collection == name)
+            for name in {item.collection for item in found}
+        )
+
+    async def _attempt(self, names: Sequence[str], ask: Ask) -> tuple[NodeAnswer, list[Found]]:
+        """An answer, and all that was found for it."""
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
-            return NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings)
+            sources = NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings)
+            return sources, found
         evidence = max((item.hit.score for item in found), default=-1.0)
         if evidence < self._rules.min_evidence:
-            return self._withheld(ask, "no_evidence", timings)
+            return self._withheld(ask, "no_evidence", timings), found
         if self._worker is None:
-            return self._withheld(ask, "no_language_model", timings)
-        return await self._write(self._worker, ask, vector, found, evidence, citations, timings)
+            return self._withheld(ask, "no_language_model", timings), found
+        return await self._write(self._worker, ask, vector, found, evidence, citations, timings), found
 
     def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found]]:
         """The question's vector, and the `top_k` best over the named collections; their cosines compare."""
@@ -236,6 +260,19 @@ class NodeAnswering:
 
     def _withheld(self, ask: Ask, reason: str, timings: Mapping[str, float] | None = None) -> NodeAnswer:
         return NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, withheld=reason, timings_ms=timings or {})
+
+    def forget(self, passages: Sequence[str]) -> None:
+        """Forgets what is remembered beside the index of passages that are deleted. Blocking."""
+        self._masking.forget(passages)
+
+    def resolve(self, aliases: Collection[str]) -> dict[str, str]:
+        """Which documents stand behind pseudonyms, as `collection/id`. For the node's operator alone. Blocking."""
+        named = {
+            document_alias(self._alias_key, name, info.document_id): f"{name}/{info.document_id}"
+            for name, store in self._open.items()
+            for info in (store.list_documents() if aliases else ())
+        }
+        return {alias: named[alias] for alias in aliases if alias in named}
 
     def _cite(self, found: Sequence[Found]) -> tuple[Citation, ...]:
         """One citation a document, with the cosine of its best chunk, in the order of the hits."""

@@ -6,7 +6,7 @@ examples in msgpack. Knows nothing of training.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,22 @@ class Datasets:
         if stored.exists() and not replace:
             raise ConflictError(f"There is a data set {name} already.", "Choose another name, or give --replace.")
         examples, num_duplicates = read_counted(path, columns or Columns())
+        return self._write(name, examples, num_duplicates, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def keep(self, name: str, wanted: Callable[[Example], bool]) -> int:
+        """Drops the examples that are not wanted, and the data set itself when none is left; returns how many went.
+
+        Raises as `load` does.
+        """
+        info, examples = self.info(name), self.load(name)
+        left = [example for example in examples if wanted(example)]
+        if not left:
+            self.remove(name)
+        elif len(left) < len(examples):
+            self._write(name, left, info.num_duplicates, info.added_at)
+        return len(examples) - len(left)
+
+    def _write(self, name: str, examples: list[Example], num_duplicates: int, added_at: str) -> DatasetInfo:
         content = msgspec.msgpack.encode(examples)
         info = DatasetInfo(
             name=name,
@@ -65,9 +81,9 @@ class Datasets:
             has_passages=any(example.passages for example in examples),
             objectives=_objectives(examples),
             sha256=hashlib.sha256(content).hexdigest(),
-            added_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            added_at=added_at,
         )
-        write_private(stored, msgspec.json.encode(info) + b"\n" + content)
+        write_private(self._file(name), msgspec.json.encode(info) + b"\n" + content)
         return info
 
     def listed(self) -> list[DatasetInfo]:

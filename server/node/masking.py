@@ -71,6 +71,11 @@ class Masking:
             words=frozenset(_WORD.findall(PLACEHOLDER.sub(" ", redact(joined, spans)[0]))),
         )
 
+    def forget(self, passages: Sequence[str]) -> None:
+        """Forgets what was found in passages that are deleted. Blocking."""
+        if isinstance(self.passages, RedactionCache):
+            self.passages.forget(passages)
+
     def checking(self, answer: str, masked: Masked) -> Redactor:
         """Who looks at an answer: patterns alone where all its words were looked at already, and are not personal."""
         words = _WORD.findall(PLACEHOLDER.sub(" ", answer))

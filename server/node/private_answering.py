@@ -44,6 +44,15 @@ class Unit(NamedTuple):
         return f"Unit({len(self.text)} chars of {self.collection!r})"
 
 
+class Price(NamedTuple):
+    """Of an answer in mode `dp`: ρ for each of the `num_able` units near the question that have so much left."""
+
+    rho: float
+    rho_limit: float
+    num_units: int
+    num_able: int
+
+
 class PrivateAnswering:
     """Answers over the collections of mode `dp`. Blocking work runs in `workers` and in the inference worker.
 
@@ -108,6 +117,19 @@ class PrivateAnswering:
     def rho(self) -> float:
         """What a unit pays for an answer, of either kind."""
         return self._limit / self._settings.questions
+
+    @property
+    def rho_of_an_answer(self) -> float:
+        """What `answer` charges each unit."""
+        return self._rule.rho
+
+    def price(self, question: str) -> "Price":
+        """What an answer would charge, and to how many units; charges nothing. For the operator alone. Blocking."""
+        vector = self._embedder.embed([question])[0]
+        floor = self._settings.min_evidence
+        units = best_passages([(c, self._stores[c.name].matches(vector, floor)) for c in self._collections])
+        able = sum(self._ledger.spent_by(unit.name) + self._rule.rho <= self._limit for unit in units)
+        return Price(rho=self._rule.rho, rho_limit=self._limit, num_units=len(units), num_able=able)
 
     def paid_passages(self, question: str, rho: float, query_id: str) -> list[str]:
         """The best passage of each unit that could pay ρ, once for each `query_id`. Blocking.

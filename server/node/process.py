@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
-from server.node.keyword_voting import KeywordDesk
-from server.node.offer import Offer, Profiles, Seals
+from server.node.offer import Keywords, MayStop, Offer, Profiles, Seals
 from server.wire import identity
 from server.wire.answers import reply_message
 from server.wire.codec import decode_to_node, encode
@@ -47,7 +46,6 @@ _MAX_BACKOFF_S = 5.0
 _STEADY_S = 10.0
 _LOOK_S = 2.0
 _PROGRESS_S = 1.0
-
 
 Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
@@ -127,7 +125,8 @@ class NodeProcess:
         prompts: TakesPrompts | None = None,
         seals: Seals | None = None,
         profiles: Profiles | None = None,
-        keywords: KeywordDesk | None = None,
+        keywords: Keywords | None = None,
+        gate: MayStop | None = None,
     ) -> None:
         self._peer = peer
         self._answers = answers
@@ -136,6 +135,7 @@ class NodeProcess:
         self._seals = seals
         self._profiles = profiles
         self._keywords = keywords
+        self._gate = gate
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -183,7 +183,7 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
+        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate)
         await socket.send_bytes(encode(await self._ready()))
 
     async def _ready(self) -> Ready:
@@ -198,6 +198,7 @@ class NodeProcess:
             profile=self._offered.profile,
             prompt_version=self._prompts.version if self._prompts else "",
             keywords=self._keywords.terms if self._keywords else None,
+            withholds=self._offered.withholds,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -206,7 +207,7 @@ class NodeProcess:
             await asyncio.sleep(_LOOK_S)
             if self._profiles:
                 await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles)
+            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate)
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):

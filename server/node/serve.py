@@ -19,12 +19,26 @@ from frag.telemetry import configure_logging
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.exchange import Exchange
+from server.node.gate import Gate
+from server.node.guarded import (
+    GuardedAnswers,
+    GuardedCarrier,
+    GuardedKeywords,
+    GuardedProfiles,
+    GuardedSeals,
+    GuardedTraining,
+)
+from server.node.journal import Journal
 from server.node.keyword_voting import KeywordDesk
 from server.node.live_prompt import LivePrompt
+from server.node.local.app import operators_view
+from server.node.local.routes import LocalState
 from server.node.process import NodeProcess, Peer
 from server.node.profile import ProfileDesk
 from server.node.state import NodeFolder, Status, write_status
+from server.node.switch import ReleaseSwitch
 from server.node.training.desk import TrainingDesk
+from server.node.training.forgetting import TrainingMemory
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
@@ -55,13 +69,17 @@ async def _serve(folder: NodeFolder) -> None:
     peer = folder.peer(settings)
     async with AsyncExitStack() as stack:
         recorder = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="status"))
+        views: list[LocalState] = []
 
         def show(state: Literal["connected", "disconnected"]) -> None:
             since = datetime.now(UTC).isoformat(timespec="seconds")
             status = Status(pid=os.getpid(), connected=state == "connected", since=since)
             recorder.submit(write_status, folder, status)
+            for view in views:
+                view.connected = status["connected"]
 
         show("disconnected")
+        gate = await stack.enter_async_context(await asyncio.to_thread(_open_gate, stack, folder, settings))
         answering = await stack.enter_async_context(
             open_answering(
                 node_id=settings.node_id,
@@ -74,7 +92,10 @@ async def _serve(folder: NodeFolder) -> None:
             )
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
-        trains, prompts = await _open_training(stack, folder, settings, peer, answering)
+        memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
+        trains, prompts = await _open_training(stack, folder, settings, peer, answering, gate, memory)
+        view = operators_view(folder, settings, answering, gate, memory=memory, trains=trains, prompts=prompts)
+        views.append(await stack.enter_async_context(view))
         profiles = ProfileDesk(
             file=folder.folder / "profile.json",
             ledger_file=folder.ledger,
@@ -83,21 +104,30 @@ async def _serve(folder: NodeFolder) -> None:
             voters=answering.voters,
             answers=settings.policy.dp,
         )
-        seals = await asyncio.to_thread(open_desk, folder, settings, peer, answering)
+        rho = answering.private.rho_of_an_answer if answering.private else 0.0
+        sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers)
         stack.callback(seals.replays.close)
         keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
         await run_until_signal(
             NodeProcess(
                 peer,
-                answering,
+                GuardedAnswers(inner=answering, gate=gate, rho=rho),
                 show,
-                trains=trains,
+                trains=GuardedTraining(inner=trains, gate=gate) if trains else None,
                 prompts=prompts,
-                seals=seals,
-                profiles=profiles,
-                keywords=keywords,
+                seals=GuardedSeals(inner=seals, gate=gate),
+                profiles=GuardedProfiles(inner=profiles, gate=gate),
+                keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
+                gate=gate,
             )
         )
+
+
+def _open_gate(stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings) -> Gate:
+    journal = Journal.open(folder.journal, settings.local.journal_days)
+    stack.callback(journal.close)
+    return Gate(ReleaseSwitch(folder.release_switch), journal)
 
 
 def _open_keywords(settings: NodeSettings, peer: Peer, answering: NodeAnswering) -> KeywordDesk | None:
@@ -120,7 +150,13 @@ def _pinned(settings: NodeSettings) -> Mapping[str, bytes] | None:
 
 
 async def _open_training(
-    stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings, peer: Peer, answering: NodeAnswering
+    stack: AsyncExitStack,
+    folder: NodeFolder,
+    settings: NodeSettings,
+    peer: Peer,
+    answering: NodeAnswering,
+    gate: Gate,
+    memory: TrainingMemory,
 ) -> tuple[TrainingDesk | None, LivePrompt | None]:
     """A node without a language model takes no part in training; the operator can also switch training off."""
     if answering.worker is None:
@@ -132,11 +168,12 @@ async def _open_training(
         return None, prompts
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
+    carrier = GuardedCarrier(inner=exchange, gate=gate)
     sums = SumDesk(
         node_id=settings.node_id,
         identity=peer.key,
         folder=folder.training,
-        exchange=exchange,
+        exchange=carrier,
         pinned=await asyncio.to_thread(_pinned, settings),
     )
     desk = TrainingDesk(
@@ -144,12 +181,13 @@ async def _open_training(
         folder=folder.training,
         datasets=Datasets(folder.datasets),
         library=answering,
-        exchange=exchange,
+        exchange=carrier,
         process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
         sums=sums,
         aggregation=settings.policy.aggregation,
         private=PrivateRounds(folder.ledger, settings.policy.training_epsilon),
         only_private=settings.policy.training_privacy == "record",
+        memory=memory,
     )
     stack.push_async_callback(desk.close)
     return desk, prompts

@@ -13,7 +13,8 @@ import msgspec
 
 from frag.durable import write_atomic, write_private
 from frag.errors import ConflictError, SettingsError
-from frag.settings import LOOPBACK_HOSTS, NodeSettings, load_settings
+from frag.listening import LOOPBACK_HOSTS
+from frag.settings import NodeSettings, load_settings
 from server.wire import identity
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ class NodeFolder:
     def sealing(self) -> Path:
         """Keys and replay cache of sealed questions."""
         return self.folder / "sealing"
+
+    @property
+    def journal(self) -> Path:
+        """What left this node."""
+        return self.folder / "journal.db"
+
+    @property
+    def release_switch(self) -> Path:
+        """There while the operator has stopped release."""
+        return self.folder / "release-stopped.json"
+
+    @property
+    def local_token(self) -> Path:
+        """The secret of the node's own page and API."""
+        return self.folder / "local.token"
+
+    @property
+    def local_address(self) -> Path:
+        """Where the running node's own API is."""
+        return self.folder / "local.json"
 
     @property
     def identity_key(self) -> Path:

@@ -1,10 +1,20 @@
 """What the node's operator sees: who it is, whether it is connected, what is indexed, what may leave."""
 
+from contextlib import closing
+from typing import Any
+
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from frag.settings import NodeSettings
 from retrievers.store import count_documents
+from server.node.journal import Journal
+from server.node.leaving import Tally, Today
+from server.node.policy_words import in_words
+from server.node.spending import describe_spending
 from server.node.state import NodeFolder, read_status
+from server.node.switch import ReleaseSwitch
 from server.wire import identity
 
 
@@ -25,7 +35,66 @@ def describe(folder: NodeFolder) -> dict[str, object]:
             for c in settings.collections
         },
         "policy": settings.policy.model_dump(mode="json"),
+        "release": _release(folder),
+        "today": _today(folder, settings),
+        "local": _local_url(folder) if running is not None else "",
     }
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the running process knows. `watched` by collection, as `watching.WatchState`; `chunks` likewise."""
+
+    connected: bool
+    watched: dict[str, Any]
+    chunks: dict[str, int]
+    prompt_version: str
+
+
+def describe_live(folder: NodeFolder, settings: NodeSettings, today: Today, live: Live) -> dict[str, object]:
+    """The running node as JSON types. Blocking."""
+    return {
+        "node_id": settings.node_id,
+        "coordinator_url": settings.coordinator_url,
+        "connected": live.connected,
+        "prompt_version": live.prompt_version,
+        "release": _release(folder),
+        "today": today,
+        "collections": {
+            c.name: {
+                "folder": str(c.folder),
+                "documents": count_documents(folder.index / c.name),
+                "passages": live.chunks.get(c.name, 0),
+                "watch": live.watched.get(c.name),
+            }
+            for c in settings.collections
+        },
+        "policy": in_words(settings),
+        "privacy": describe_spending(folder),
+    }
+
+
+def _release(folder: NodeFolder) -> dict[str, object]:
+    stopped = ReleaseSwitch(folder.release_switch).stopped()
+    if stopped is None:
+        return {"stopped": False}
+    return {"stopped": True, "since": stopped.since, "reason": stopped.reason}
+
+
+def _today(folder: NodeFolder, settings: NodeSettings) -> dict[str, object]:
+    """Numbers alone; the entries are on the page and in `frag node journal`."""
+    if not folder.journal.exists():
+        return {}
+    with closing(Journal.open(folder.journal)) as journal:
+        summed = msgspec.to_builtins(Tally(journal, settings.policy.dp.delta).today())
+    del summed["newest"]
+    return dict(summed)
+
+
+def _local_url(folder: NodeFolder) -> str:
+    from server.node.local.client import address_of
+
+    address = address_of(folder)
+    return address.url if address else ""
 
 
 def print_status(described: dict[str, object]) -> None:

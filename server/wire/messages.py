@@ -95,6 +95,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     sealing_key: KeyCard | None = None
     profile: Profile | None = None
     keywords: KeywordTerms | None = None
+    withholds: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
+    """Why no question is answered now; empty while they are."""
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):

@@ -7,6 +7,7 @@ the round goes on with the same bits, and a node never says two things in one ro
 import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from prompt_tuning.job import JobSettings
 from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
 from server.node.training.contexts import join_passages
+from server.node.training.forgetting import TrainingMemory
+from server.node.training.lineage import remember
 from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample, example_of
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
@@ -72,6 +75,7 @@ class TrainingDesk:
         aggregation: Collection[str] = ("plain", "robust", "secagg"),
         private: PrivateRounds | None = None,
         only_private: bool = False,
+        memory: TrainingMemory | None = None,
     ) -> None:
         self._node_id = node_id
         self._folder = folder.resolve()
@@ -83,6 +87,7 @@ class TrainingDesk:
         self._aggregation = aggregation
         self._private = private
         self._only_private = only_private
+        self._joining = memory.joining if memory else nullcontext
         self._turn = asyncio.Lock()
 
     def dataset_names(self) -> tuple[str, ...]:
@@ -185,7 +190,10 @@ class TrainingDesk:
         target = job_folder / "examples.msgpack"
         if target.is_file() and (job_folder / "job.json").is_file():
             return
-        job = JobSettings.model_validate_json(request.job)
+        with self._joining():
+            self._join(JobSettings.model_validate_json(request.job), request.job, job_folder, target)
+
+    def _join(self, job: JobSettings, written: str, job_folder: Path, target: Path) -> None:
         parts = split(fitting(self._datasets.load(job.dataset), job), always_trains=not _is_private(job))
         measured = () if _is_private(job) else parts.held_out or parts.validation
         look_up = self._library.look_up
@@ -196,7 +204,9 @@ class TrainingDesk:
             snapshot=self._library.snapshot(),
         )
         _forget_old_jobs(self._folder, job_folder)
-        write_private(job_folder / "job.json", request.job.encode())
+        write_private(job_folder / "job.json", written.encode())
+        seen = [*stored.train, *stored.validation, *stored.held_out]
+        remember(job_folder, (text for e in seen for text in (*e.passages, e.text, *e.answers, e.question)))
         write_private(target, msgspec.msgpack.encode(stored))
 
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
@@ -217,6 +227,10 @@ class TrainingDesk:
             )
             for e, vector in zip(examples, vectors, strict=True)
         ]
+
+    async def forget_prepared(self) -> None:
+        """Ends the training process, which holds examples in memory; a round under way fails and is asked for again."""
+        await self._process.stop()
 
     async def close(self) -> None:
         """Ends the training process."""

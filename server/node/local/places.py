@@ -1,0 +1,46 @@
+"""Where a document's file is: ids of documents are paths inside the folder of their collection, and never lead out."""
+
+from pathlib import Path
+
+from frag.errors import BadRequestError
+from retrievers.formats import READERS
+
+_MAX_ID_BYTES = 1024
+_MAX_PART_BYTES = 200
+
+
+def place_of(folder: Path, document_id: str) -> Path:
+    """The file of a document. Blocking, since links are followed to see where they lead.
+
+    Raises:
+        BadRequestError: The id is no path inside the folder.
+    """
+    parts = document_id.split("/")
+    if not all(map(_is_name, parts)) or len(document_id.encode("utf-8", "replace")) > _MAX_ID_BYTES:
+        raise BadRequestError(
+            "The id is no path of a document.",
+            "Use names without a leading dot, separated by /, such as reports/2024.md.",
+        )
+    path = folder.joinpath(*parts)
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise BadRequestError("The id leads out of the collection's folder.", "Use a path that stays inside.")
+    return path
+
+
+def require_readable(path: Path) -> None:
+    """Raises BadRequestError when no reader knows files of this name."""
+    if path.suffix.lower() not in READERS:
+        known = ", ".join(sorted(READERS))
+        raise BadRequestError(
+            f"There is no reader for files of this name; it must end in one of {known}.", "Rename it."
+        )
+
+
+def _is_name(part: str) -> bool:
+    return (
+        bool(part)
+        and not part.startswith(".")
+        and part.isprintable()
+        and "\\" not in part
+        and len(part.encode("utf-8", "replace")) <= _MAX_PART_BYTES
+    )

@@ -1,0 +1,124 @@
+"""What the operator does from the command line, to a node that runs or to its folder."""
+
+from contextlib import closing
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from frag.errors import UnreachableError
+from retrievers.compaction import Compaction, compact_folder
+from server.node.journal import Entry, Journal
+from server.node.local.client import address_of, call
+from server.node.local.receiving import sweep
+from server.node.state import NodeFolder
+from server.node.switch import ReleaseSwitch
+
+
+def stop(folder: NodeFolder, reason: str) -> str:
+    """Sets the switch, durably, and says what is sure now. Works without the node, too.
+
+    Raises:
+        SettingsError: There is no node in the folder.
+    """
+    folder.settings()
+    switch = ReleaseSwitch(folder.release_switch)
+    switch.stop(reason)  # the file first: it counts whatever the node is doing
+    try:
+        call(folder, "POST", "/release/stop", {"reason": reason})
+    except UnreachableError:
+        _note(folder, "stopped")
+        return "Release is stopped. No running node has confirmed it; one looks at the switch before every release."
+    return "Release is stopped: nothing leaves this node any more."
+
+
+def resume(folder: NodeFolder) -> str:
+    """Takes the switch back. Raises SettingsError when there is no node in the folder."""
+    folder.settings()
+    try:
+        call(folder, "POST", "/release/resume", {})
+    except UnreachableError:
+        _note(folder, "resumed")
+        ReleaseSwitch(folder.release_switch).resume()
+    return "Answers leave again, as the policy says."
+
+
+def _note(folder: NodeFolder, kind: Literal["stopped", "resumed"]) -> None:
+    with closing(Journal.open(folder.journal)) as journal:
+        journal.append([Entry(kind=kind)])
+
+
+def page_address(folder: NodeFolder) -> str:
+    """The address of the page, with the token behind the `#`, where no server sees it.
+
+    Raises:
+        UnreachableError: The node does not run, or has no local API.
+    """
+    address = address_of(folder)
+    if address is None:
+        raise UnreachableError("The node does not run here, or its local API is switched off.", "`frag node run`.")
+    return f"{address.url}/#token={folder.local_token.read_text().strip()}"
+
+
+def forget(folder: NodeFolder, collection: str, document_id: str) -> dict[str, Any]:
+    """Has the running node delete a document; returns what it said. Raises FragError."""
+    return call(folder, "DELETE", f"/documents/{collection}/{quote(document_id)}")
+
+
+def print_forgotten(said: dict[str, Any]) -> None:
+    """What went, and which prompt versions have seen it."""
+    console = Console(highlight=False)
+    training = said["training"]
+    console.print(f"Deleted from {said['collection']}: {', '.join(said['documents']) or said['document_id']}")
+    for name, number in training["datasets"].items():
+        console.print(f"{number} examples of the data set {name} held text of it and are gone.")
+    for name, title in (("prompt_versions", "have seen it"), ("unknown_versions", "may have seen it")):
+        if training[name]:
+            console.print(f"Prompt versions that {title}: {', '.join(training[name])}")
+    if training["note"]:
+        console.print(training["note"])
+    console.print("`frag node compact` takes what is left of it out of the index files.")
+
+
+def compact(folder: NodeFolder) -> dict[str, Compaction]:
+    """Compacts every collection. Raises IndexStoreError or NotReadyError."""
+    done = {}
+    for collection in folder.settings().collections:
+        if address_of(folder) is None:
+            sweep(collection.folder)
+        done[collection.name] = compact_folder(folder.index / collection.name)
+    return done
+
+
+def read_journal(folder: NodeFolder, limit: int) -> dict[str, Any]:
+    """The newest entries and whether the chain holds, as JSON types. Raises NotReadyError."""
+    folder.settings()
+    with closing(Journal.open(folder.journal)) as journal:
+        read: dict[str, Any] = msgspec.to_builtins({"verdict": journal.verify(), "entries": journal.newest(limit)})
+    return read
+
+
+def print_journal(read: dict[str, Any]) -> None:
+    """A table for people."""
+    table = Table(box=None, header_style="bold")
+    for name in ("time", "what", "mode", "size", "hash", "ε"):
+        table.add_column(name)
+    for written in read["entries"]:
+        entry = written["entry"]
+        size = f"{entry['num_chars']} chars" if entry.get("num_chars") else f"{entry.get('num_bytes', 0)} bytes"
+        what = f"{entry['kind']} {entry.get('reason', '')}".strip()
+        table.add_row(
+            written["at"],
+            what,
+            entry.get("mode", ""),
+            size,
+            entry.get("content_hash", "")[:16],
+            str(entry.get("epsilon") or "–"),
+        )
+    console = Console()
+    console.print(table)
+    verdict = read["verdict"]
+    state = "whole" if verdict["broken_at"] is None else f"BROKEN at entry {verdict['broken_at']}"
+    console.print(f"{verdict['num_entries']} entries; the chain is {state}. Its head: {verdict['head'] or '–'}")
