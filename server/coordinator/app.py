@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from frag.answers import METHODS, make_aggregator
-from frag.protocols import Aggregator
+from frag.protocols import Aggregator, TextListener
 from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, CoordinatorSettings, PolicySettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
 from server.coordinator.answer_views import QueryResponse
@@ -161,7 +161,10 @@ def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:
     async def write(request: GenerationRequest) -> Generation:
         return await (await writer.worker()).generate(request)
 
-    return {method: make_aggregator(method, write=write) for method in METHODS}
+    async def write_aloud(request: GenerationRequest, listener: TextListener) -> Generation:
+        return await (await writer.worker()).generate(request, listener)
+
+    return {method: make_aggregator(method, write=write, write_aloud=write_aloud) for method in METHODS}
 
 
 async def _close_connections(app: web.Application) -> None:

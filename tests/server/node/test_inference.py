@@ -3,11 +3,12 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from frag.errors import ModelError, RateLimitedError
+from frag.protocols import TextListener
 from frag.types import Adaptation, Generation, GenerationRequest, Place
 from server.node.inference import InferenceWorker
 
@@ -29,6 +30,7 @@ class RecordingModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         self.batches.append([request.question for request in requests])
         self.versions.append(adaptation.version if adaptation else "")
