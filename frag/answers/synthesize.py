@@ -66,15 +66,17 @@ class Synthesize:
         if len(parts) == 1:
             return self._aggregate(best.text, [best])
         texts = [part.text for part in parts]
-        merged = await self._merge(question, texts, follower)
-        settled = settled_part(merged, texts, question)
+        merged, told = await self._merge(question, texts, follower)
+        settled = told if not merged.startswith(told) else settled_part(merged, texts, question)
         if not settled and says_nothing(merged):
             return self._aggregate(best.text, [best])
-        if invents(merged, texts, question) or not all(keeps(merged, text, question) for text in texts):
+        passes = merged.startswith(settled) and not invents(merged, texts, question)
+        if not passes or not all(keeps(merged, text, question) for text in texts):
             merged = completed(settled, texts, question)
         return self._aggregate(merged, parts)
 
-    async def _merge(self, question: str, texts: Sequence[str], follower: Follower) -> str:
+    async def _merge(self, question: str, texts: Sequence[str], follower: Follower) -> tuple[str, str]:
+        """What the model wrote, and what was told as settled while it did."""
         request = GenerationRequest(
             question=question,
             passages=tuple(neutralise(text, CANDIDATE_CHARS) for text in texts),
@@ -82,14 +84,19 @@ class Synthesize:
             max_new_tokens=self._max_new_tokens,
         )
         if self._write_aloud is None or isinstance(follower, _Nobody):
-            return tidy((await self._write(request)).text)
+            return tidy((await self._write(request)).text), ""
+
+        told = ""
 
         def listen(text: str) -> None:
+            nonlocal told
             follower.written(tidy(text))
-            if settled := settled_part(tidy(text), texts, question):
+            settled = settled_part(tidy(text), texts, question)
+            if settled != told and settled.startswith(told):
+                told = settled
                 follower.settled(settled)
 
-        return tidy((await self._write_aloud(request, listen)).text)
+        return tidy((await self._write_aloud(request, listen)).text), told
 
     def _aggregate(self, text: str, parts: Sequence[Candidate]) -> Aggregate:
         contributors = sorted({node_id for part in parts for node_id in part.node_ids})

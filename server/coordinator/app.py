@@ -22,6 +22,8 @@ from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.keyword_query import KeywordService
 from server.coordinator.lexicon import Lexicon
 from server.coordinator.links import Registry
+from server.coordinator.openai.errors import openai_errors
+from server.coordinator.openai.routes import openai_routes
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
@@ -44,10 +46,11 @@ from server.sealed.relay import sealed_routes
 def make_app(folder: CoordinatorFolder) -> web.Application:
     """The coordinator over `folder`. Raises SettingsError at once when the settings are wrong."""
     settings = folder.settings()
-    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[openai_errors, problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes(training_routes)
     app.add_routes(sealed_routes)
+    app.add_routes(openai_routes)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app
