@@ -16,6 +16,7 @@ from server.commands import (
     dataset,
     demo,
     evaluate,
+    mcp,
     models,
     node,
     privacy,
@@ -48,6 +49,7 @@ app.command(name="ask")(ask.ask)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
+app.command(name="mcp")(mcp.mcp)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature

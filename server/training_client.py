@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from frag.errors import UnreachableError
+from frag.tls import tls_context
 from server.asking import CoordinatorError
-from server.node.state import tls_context
 
 _POLL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
