@@ -24,6 +24,7 @@ from server.coordinator.lexicon import Lexicon
 from server.coordinator.links import Registry
 from server.coordinator.openai.errors import openai_errors
 from server.coordinator.openai.routes import openai_routes
+from server.coordinator.openapi.routes import describe, openapi_routes
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
@@ -51,6 +52,8 @@ def make_app(folder: CoordinatorFolder) -> web.Application:
     app.add_routes(training_routes)
     app.add_routes(sealed_routes)
     app.add_routes(openai_routes)
+    app.add_routes(openapi_routes)
+    app.on_startup.append(describe)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app
