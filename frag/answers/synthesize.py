@@ -11,7 +11,7 @@ from typing import Protocol
 from frag.answers.abstention import says_nothing
 from frag.answers.candidates import Candidate, gather_candidates
 from frag.answers.faithfulness import content_words, invents, keeps
-from frag.answers.settled import completed, join_sentences, settled_part, tidy
+from frag.answers.settled import completed, join_sentences, last_sentence_end, settled_part, tidy
 from frag.answers.untrusted import neutralise
 from frag.protocols import Follower, TextListener
 from frag.types import Aggregate, Generation, GenerationRequest, NodeAnswer
@@ -86,12 +86,16 @@ class Synthesize:
         if self._write_aloud is None or isinstance(follower, _Nobody):
             return tidy((await self._write(request)).text), ""
 
-        told = ""
+        told, checked = "", 0
 
         def listen(text: str) -> None:
-            nonlocal told
-            follower.written(tidy(text))
-            settled = settled_part(tidy(text), texts, question)
+            nonlocal told, checked
+            text = tidy(text)
+            follower.written(text)
+            if (end := last_sentence_end(text)) == checked:
+                return
+            checked = end
+            settled = settled_part(text, texts, question)
             if settled != told and settled.startswith(told):
                 told = settled
                 follower.settled(settled)
