@@ -25,6 +25,7 @@ from server.commands import (
     simulate,
     train,
 )
+from server.mends import mend_of
 
 app = typer.Typer(
     name="frag",
@@ -75,8 +76,8 @@ def main() -> None:
         app()
     except FragError as error:
         typer.echo(f"frag: {error.what} [{error.code}]", err=True)
-        if error.mend:
-            typer.echo(f"      {error.mend}", err=True)
+        if mend := mend_of(error):
+            typer.echo(f"      {mend}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("frag: interrupted", err=True)

@@ -3,13 +3,13 @@
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 import msgspec
 
-from frag.client.errors import CoordinatorError
-from frag.errors import ProtocolError, UnreachableError
+from frag.errors import CoordinatorError, ProtocolError, UnreachableError
 
 MAX_RESPONSE_BYTES = 64 << 20
 _MAX_EVENT_BYTES = 8 << 20
@@ -34,6 +34,14 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"Connection({self._url})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Ends the session; a later request opens a new one."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from frag.client.errors import CoordinatorError
 from frag.client.views import Answer
+from frag.errors import CoordinatorError
 
 
 class Accepted(msgspec.Struct, frozen=True):
