@@ -15,7 +15,7 @@ from pydantic import Field
 
 import frag
 from frag.client import Answer, Client, Done, NodeReplied, Routed
-from frag.errors import FragError, SettingsError
+from frag.errors import FragError, ProtocolError, SettingsError
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -87,7 +87,7 @@ async def _followed(events: Any, report: Any) -> Answer:  # noqa: ANN401
             await report(replied, total or None, f"{event.node} {event.outcome}")
         elif isinstance(event, Done):
             return event.answer
-    raise SettingsError("The coordinator ended the stream without an answer.", "Ask again.")
+    raise ProtocolError("The coordinator ended the stream without an answer.", "Ask again; see its log.")
 
 
 def _shown(answer: Answer) -> dict[str, Any]:

@@ -32,13 +32,19 @@ async def stream(request: web.Request, produce: Callable[[Send], Awaitable[None]
         finally:
             waiting.put_nowait(None)
 
-    async with asyncio.TaskGroup() as tasks:
-        work = tasks.create_task(run())
-        try:
-            while (piece := await _next(waiting)) is not None:
-                await response.write(piece)
-        except ConnectionError:
-            work.cancel()
+    has_ended = False
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(run())
+            try:
+                while (piece := await _next(waiting)) is not None:
+                    await response.write(piece)
+            except ConnectionError:
+                work.cancel()
+        has_ended = True
+    finally:
+        if not has_ended and request.transport is not None:
+            request.transport.abort()  # a stream that broke off must not look like one that ended
     with contextlib.suppress(ConnectionError):
         await response.write_eof()
     return response

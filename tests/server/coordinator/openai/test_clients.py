@@ -1,14 +1,17 @@
 """The real `openai` package over an in-process federation: what its users see."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
-from frag.types import Citation
+from frag.client import Client
+from frag.errors import UnreachableError
+from frag.types import Aggregate, Citation, NodeAnswer
 from server.coordinator.auth import hash_api_key, new_api_key
 from tests.server.in_process import InProcessFederation, in_process, says, withholds
 
@@ -207,6 +210,25 @@ async def test_what_fails_under_way_ends_the_stream_with_an_error(tmp_path: Path
     assert error.value.code == "quorum_not_met"
     assert last.type == "response.failed"
     assert last.response.error.code == "quorum_not_met"
+
+
+class Broken:
+    method = "best"
+
+    async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
+        raise RuntimeError("a bug")
+
+
+async def test_a_bug_under_way_never_looks_like_an_end(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as federation, client_of(federation) as client:
+        await federation.join("a", CITED)
+        federation.state.query.aggregators["best"] = Broken()  # type: ignore[index]
+        stream = await client.chat.completions.create(model="frag", messages=QUESTION, stream=True)
+        with pytest.raises((openai.APIError, httpx2.TransportError)):
+            [chunk async for chunk in stream]
+        async with Client(federation.url, federation.api_key) as own:
+            with pytest.raises(UnreachableError):
+                await own.ask("How long?")
 
 
 async def test_a_long_body_is_refused_and_no_text_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
