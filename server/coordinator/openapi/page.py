@@ -8,6 +8,9 @@ Json = Mapping[str, Any]
 
 CSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+_TAGS = ("Asking", "OpenAI", "Training", "Nodes", "Administration", "Operations")
+"""In this order; others follow."""
+
 STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -23,11 +26,11 @@ th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.8rem 0.25rem 
 
 def render(document: Json) -> str:
     """One page of HTML. Every text of the document is escaped."""
-    tags: dict[str, list[str]] = {}
+    tags: dict[str, list[str]] = {tag: [] for tag in _TAGS}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             tags.setdefault(operation["tags"][0], []).append(_operation(method.upper(), path, operation))
-    sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(shown)}" for tag, shown in tags.items())
+    sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(shown)}" for tag, shown in tags.items() if shown)
     schemas = "".join(_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items()))
     info = document["info"]
     return (
