@@ -22,8 +22,12 @@ FragError
 ├── UpdateError              bad_update            422   7    a node's training update does not fit
 ├── LedgerError              ledger_refused        503   7    a privacy budget is used up or cannot be charged
 ├── SealingError             bad_envelope          400   7    a sealed question or answer is refused; the code says why
-└── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
+├── ProtocolError            bad_frame             400   7    a peer broke the wire protocol
+└── CoordinatorError         its own               its own    a coordinator refused a request over HTTP
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class FragError(Exception):
@@ -149,3 +153,13 @@ class SealingError(FragError):
     def __init__(self, what: str, mend: str = "", *, code: str = "bad_envelope", **details: object) -> None:
         super().__init__(what, mend, **details)
         self.code = code
+
+
+class CoordinatorError(FragError):
+    """A problem document that a coordinator sent, with its own code, status and mend."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail", "")), str(problem.get("mend", "")))
+        self.code = str(problem.get("code", "internal"))
+        self.http_status = int(problem.get("status", 500))
+        self.exit_code = {401: 5, 403: 5, 429: 6, 503: 6}.get(self.http_status, 2 if self.http_status < 500 else 1)

@@ -1,6 +1,6 @@
 """The seams where retrieval, language model and merging meet. `server` wires implementations to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,9 @@ from frag.types import Adaptation, Aggregate, Generation, GenerationRequest, Hit
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) from time to time; must be cheap."""
+
+TextListener = Callable[[str], None]
+"""Called with all of a text that is written so far, on whatever thread writes it; must be cheap."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -54,10 +57,12 @@ class LanguageModel(Protocol):
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         """Answers a batch in one go, all of it with `adaptation`; order is kept.
 
         `is_cancelled(row)` is asked between decoding steps; a cancelled row stops early and returns what it has.
+        `listeners` of rows are called on this thread as their text grows.
         """
 
     def check(self, adaptation: Adaptation) -> None:
@@ -88,6 +93,24 @@ class Aggregator(Protocol):
 
     async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
         """`answers` hold released texts only, at least one. Raises ValueError when there is none."""
+
+
+class Follower(Protocol):
+    """Watches a merged text come into being. Called on the event loop; must be cheap."""
+
+    def written(self, text: str) -> None:
+        """All that the model has written so far. Provisional: a check may still discard it."""
+
+    def settled(self, text: str) -> None:
+        """What the merged text will begin with, come what may; each call extends the one before."""
+
+
+@runtime_checkable
+class FollowedAggregator(Aggregator, Protocol):
+    """An aggregator whose text can be watched while it is written. The result is that of `aggregate`."""
+
+    async def aggregate_followed(self, question: str, answers: Sequence[NodeAnswer], follower: Follower) -> Aggregate:
+        """As `aggregate`."""
 
 
 class Redactor(Protocol):

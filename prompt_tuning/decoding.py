@@ -68,6 +68,7 @@ class GreedyDecoder:
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         effect: Effect | None = None,
         frozen: Sequence[Sequence[KeyValues]] | None = None,
+        on_ids: Callable[[int, Sequence[int]], None] | None = None,
     ) -> list[Written]:
         """Writes a continuation of every job; order is kept. A cancelled row returns what it has.
 
@@ -76,6 +77,7 @@ class GreedyDecoder:
             is_cancelled: Asked for each row between two steps.
             effect: Of a trained method; virtual tokens of each row are in the order of the jobs.
             frozen: Keys and values of each job's frozen runs at the effect's place, where they are known already.
+            on_ids: Called after each step with every row still decoding and all ids that it wrote; must be cheap.
         """
         written = [Written() for _ in jobs]
         cache, logits, positions = self._prefill_adapted(jobs, effect, frozen) if effect else self._prefill(jobs)
@@ -83,6 +85,9 @@ class GreedyDecoder:
         rows = list(range(len(jobs)))
         while True:
             tokens = self._choose(logits, jobs, written, rows)
+            if on_ids:
+                for row in rows:
+                    on_ids(row, written[row].ids)
             for slot in reversed(range(len(rows))):
                 if self._is_done(jobs[rows[slot]], written[rows[slot]]) or is_cancelled(rows[slot]):
                     _drop(slot, rows, tokens, positions, cache)

@@ -1,13 +1,14 @@
 """The default language model: any causal model of transformers in a local folder, on the CPU."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from frag.errors import BadRequestError, ModelError
 from frag.models import BUILT_IN
+from frag.protocols import TextListener
 from frag.types import Adaptation, Generation, GenerationRequest, Template
 from prompt_tuning.token_layout import TokenLayout
 
@@ -78,6 +79,7 @@ class TransformersLanguageModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         """Answers a batch in one go; order is kept. `num_new_tokens` and `token_logprob` count the end token.
 
@@ -91,9 +93,19 @@ class TransformersLanguageModel:
         template = adaptation.template if adaptation else None
         jobs = [self._job(request, template) for request in requests]
         effect = self._effects.effect(adaptation, requests) if adaptation else None
-        written = self._decoder.decode(jobs, is_cancelled, effect)
+        written = self._decoder.decode(
+            jobs, is_cancelled, effect, on_ids=self._telling(listeners) if listeners else None
+        )
         version = adaptation.version if adaptation else ""
         return [self._generation(job, row, version) for job, row in zip(jobs, written, strict=True)]
+
+    def _telling(self, listeners: Mapping[int, TextListener]) -> Callable[[int, Sequence[int]], None]:
+        def tell(row: int, ids: Sequence[int]) -> None:
+            if listener := listeners.get(row):
+                # a character of several tokens is not whole before its last one
+                listener(self._text(ids).rstrip("\ufffd"))
+
+        return tell
 
     def decode(
         self,

@@ -16,6 +16,7 @@ from server.commands import (
     dataset,
     demo,
     evaluate,
+    mcp,
     models,
     node,
     privacy,
@@ -24,6 +25,7 @@ from server.commands import (
     simulate,
     train,
 )
+from server.mends import mend_of
 
 app = typer.Typer(
     name="frag",
@@ -48,6 +50,7 @@ app.command(name="ask")(ask.ask)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
+app.command(name="mcp")(mcp.mcp)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature
@@ -73,8 +76,8 @@ def main() -> None:
         app()
     except FragError as error:
         typer.echo(f"frag: {error.what} [{error.code}]", err=True)
-        if error.mend:
-            typer.echo(f"      {error.mend}", err=True)
+        if mend := mend_of(error):
+            typer.echo(f"      {mend}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("frag: interrupted", err=True)

@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from frag.errors import UnreachableError
-from server.asking import CoordinatorError
-from server.node.state import tls_context
+from frag.client.connection import Connection
+from frag.tls import tls_context
 
 _POLL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -25,35 +23,17 @@ class TrainingClient:
     """JSON requests with a key. Every call raises CoordinatorError or UnreachableError."""
 
     def __init__(self, url: str, key: str, tls_ca: Path | None) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._tls = tls_context(url, tls_ca)
+        self._open = partial(Connection, url, key, tls_context(url, tls_ca))
 
     async def get(self, path: str) -> dict[str, Any]:
         """The JSON body of a GET."""
-        return await self._request("GET", path, None)
+        async with self._open() as connection:
+            return await connection.get(path)
 
     async def post(self, path: str, body: object = None) -> dict[str, Any]:
         """The JSON body of a POST, empty where there is none."""
-        return await self._request("POST", path, body)
-
-    async def _request(self, method: str, path: str, body: object) -> dict[str, Any]:
-        data = None if body is None else msgspec.json.encode(body)
-        timeout = aiohttp.ClientTimeout(total=120, sock_connect=10)
-        try:
-            async with (
-                aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
-                session.request(method, self._url + path, data=data, ssl=self._tls or True) as answer,
-            ):
-                content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnreachableError(
-                f"Nobody answers at {self._url}.", "Start it with `frag coordinator run`, or give --url."
-            ) from error
-        decoded: dict[str, Any] = msgspec.json.decode(content) if content else {}
-        if answer.status >= 400:
-            raise CoordinatorError(decoded)
-        return decoded
+        async with self._open() as connection:
+            return await connection.post(path, body)
 
 
 async def follow(client: TrainingClient, job_id: str, *, quiet: bool) -> dict[str, Any]:

@@ -6,11 +6,12 @@ Stands in for the worst a real model could do, and for a slow one in quick runs.
 import base64
 import codecs
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from frag.privacy.dp_decoding import DecodingRule, Logits, next_token
+from frag.protocols import TextListener
 from frag.types import Adaptation, Generation, GenerationRequest
 
 _CERTAIN = 20.0
@@ -39,9 +40,10 @@ class ObedientModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         """All passages, whatever the limit on the length."""
-        del is_cancelled, adaptation
+        del is_cancelled, adaptation, listeners
         return [
             Generation(text=_written(request), token_logprob=-0.01, num_prompt_tokens=1, num_new_tokens=1)
             for request in requests

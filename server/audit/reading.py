@@ -1,8 +1,8 @@
 """Looks over a language model's shoulder: which passages it was given for which question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from frag.protocols import LanguageModel
+from frag.protocols import LanguageModel, TextListener
 from frag.types import Adaptation, Generation, GenerationRequest
 
 
@@ -37,6 +37,7 @@ class _Watched:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         self._read.update((request.question, " ".join(request.passages)) for request in requests)
-        return self._model.generate(requests, is_cancelled, adaptation)
+        return self._model.generate(requests, is_cancelled, adaptation, listeners)

@@ -48,8 +48,8 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
 ) -> None:
     """Ask the federation."""
+    from frag.tls import tls_context
     from server.asking import print_answer, query
-    from server.node.state import tls_context
 
     if sealed:
         from frag.errors import BadRequestError

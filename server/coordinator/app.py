@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from frag.answers import METHODS, make_aggregator
-from frag.protocols import Aggregator
+from frag.protocols import Aggregator, TextListener
 from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, CoordinatorSettings, PolicySettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
 from server.coordinator.answer_views import QueryResponse
@@ -22,6 +22,9 @@ from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.keyword_query import KeywordService
 from server.coordinator.lexicon import Lexicon
 from server.coordinator.links import Registry
+from server.coordinator.openai.errors import openai_errors
+from server.coordinator.openai.routes import openai_routes
+from server.coordinator.openapi.routes import describe, openapi_routes
 from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
@@ -44,10 +47,13 @@ from server.sealed.relay import sealed_routes
 def make_app(folder: CoordinatorFolder) -> web.Application:
     """The coordinator over `folder`. Raises SettingsError at once when the settings are wrong."""
     settings = folder.settings()
-    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[openai_errors, problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes(training_routes)
     app.add_routes(sealed_routes)
+    app.add_routes(openai_routes)
+    app.add_routes(openapi_routes)
+    app.on_startup.append(describe)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)
     return app
@@ -161,7 +167,10 @@ def _aggregators(writer: LazyWriter) -> Mapping[str, Aggregator]:
     async def write(request: GenerationRequest) -> Generation:
         return await (await writer.worker()).generate(request)
 
-    return {method: make_aggregator(method, write=write) for method in METHODS}
+    async def write_aloud(request: GenerationRequest, listener: TextListener) -> Generation:
+        return await (await writer.worker()).generate(request, listener)
+
+    return {method: make_aggregator(method, write=write, write_aloud=write_aloud) for method in METHODS}
 
 
 async def _close_connections(app: web.Application) -> None:

@@ -138,6 +138,7 @@ class KeywordService:
             documents_used=bool(keywords.found),
             promise=promise(keywords, voting.rule, {name: voting.terms[name] for name in names}),
         )
+        emit("aggregated", {"aggregation": METHOD, "contributors": names if keywords.found else []})
         response.timings.update(
             total_ms=_ms(time.perf_counter() - started),
             candidates_ms=_ms(asked - started),

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from frag.errors import BadRequestError, ForbiddenError, NoNodesError, QuorumError, UnknownNodeError
+from frag.privacy.questions import ScrubbedQuestion
 from frag.protocols import Aggregator
 from frag.types import Aggregate, AnswerMode, NodeAnswer, RetrievalMode
 from server.coordinator.answer_views import (
@@ -22,14 +23,15 @@ from server.coordinator.answer_views import (
 )
 from server.coordinator.consenting import Consenting, note_of
 from server.coordinator.fanout import Gathered, fan_out
+from server.coordinator.following import Emit, followed, silent
 from server.coordinator.links import NodeLink, Question, Registry
 from server.coordinator.routing import Router
 from server.questions import QuestionScrubber, QuestionView
 from server.wire.messages import MAX_QUESTION_CHARS
 
+__all__ = ["Emit", "Method", "QueryRequest", "QueryService", "check_known", "silent"]
+
 Method = Literal["best", "vote", "medoid", "synthesize"]
-Emit = Callable[[str, object], None]
-"""Called with (event name, JSON-able payload) while a question is under way."""
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +77,7 @@ class QueryService:
     scrubber: QuestionScrubber
     by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
 
-    async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
+    async def answer(self, request: QueryRequest, emit: Emit = silent) -> QueryResponse:
         """Asks, waits and merges.
 
         Raises:
@@ -102,11 +104,13 @@ class QueryService:
         gathered.failed.update(dict.fromkeys(absent, "not_connected"))
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
-        response = await self._merge(request, query_id, gathered)
+        response = await self._merge(request, query_id, gathered, scrubbed, emit)
+        contributors = [view.node for view in response.answered if view.contributed]
+        emit("aggregated", {"aggregation": response.aggregation, "contributors": contributors})
         asked = {link.node_id for link in links}
         response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
         if response.answer is not None:
-            self.router.learn(asked, {view.node for view in response.answered if view.contributed})
+            self.router.learn(asked, set(contributors))
         response = restored(response, scrubbed, seen)
         ended = time.perf_counter()
         response.timings.update(
@@ -115,6 +119,11 @@ class QueryService:
             aggregate_ms=_ms(ended - fanned_out),
         )
         return response
+
+    def check(self, request: QueryRequest) -> None:
+        """Raises at once what `answer` would raise before it asks anybody: the mode, the nodes, nobody there."""
+        self._check_mode(request)
+        self._route(request)
 
     def _check_mode(self, request: QueryRequest) -> None:
         if request.answer_mode not in self.answer_modes:
@@ -159,10 +168,12 @@ class QueryService:
             deadline_s=request.deadline_s or self.default_deadline_s,
         )
 
-    async def _merge(self, request: QueryRequest, query_id: str, gathered: Gathered) -> QueryResponse:
+    async def _merge(
+        self, request: QueryRequest, query_id: str, gathered: Gathered, scrubbed: ScrubbedQuestion, emit: Emit
+    ) -> QueryResponse:
         released = [reply for reply in gathered.replies if not reply.withheld]
         candidates = [reply for reply in released if reply.text]
-        merged, note = await self._merged(request, candidates)
+        merged, note = await self._merged(request, candidates, scrubbed, emit)
         return QueryResponse(
             query_id=query_id,
             answer=merged.text or None,
@@ -178,7 +189,9 @@ class QueryService:
             note=note,
         )
 
-    async def _merged(self, request: QueryRequest, candidates: Sequence[NodeAnswer]) -> tuple[Aggregate, str]:
+    async def _merged(
+        self, request: QueryRequest, candidates: Sequence[NodeAnswer], scrubbed: ScrubbedQuestion, emit: Emit
+    ) -> tuple[Aggregate, str]:
         """The merged answer, blank if there is none, and a note to it."""
         if request.answer_mode is AnswerMode.CONSENSUS:
             found = await self.consenting.merge(candidates, request.min_support)
@@ -189,7 +202,8 @@ class QueryService:
         method = request.aggregation or usual
         if not candidates:
             return Aggregate(text="", contributors=(), method=method), ""
-        return await self.aggregators[method].aggregate(request.question, candidates), ""
+        merged = await followed(self.aggregators[method], request.question, candidates, scrubbed, emit)
+        return merged, ""
 
 
 def check_known(wanted: Collection[str], registry: Registry) -> None:

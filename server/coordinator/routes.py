@@ -1,7 +1,6 @@
 """HTTP handlers: decode, authorise, call a service, encode. No logic lives here."""
 
 import asyncio
-import contextlib
 
 import msgspec
 from aiohttp import web
@@ -9,9 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import frag
 from frag.errors import FragError
-from server.coordinator.answer_views import QueryResponse
 from server.coordinator.bodies import json_body, json_response
 from server.coordinator.enrollment import EnrollRequest, IdentityRequest
+from server.coordinator.event_stream import Send, event, stream
 from server.coordinator.query import QueryRequest
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
@@ -56,34 +55,18 @@ async def query(request: web.Request) -> web.StreamResponse:
 
 async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamResponse:
     state = request.app[STATE]
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    await response.prepare(request)
-    events: asyncio.Queue[tuple[str, object] | None] = asyncio.Queue()
 
-    async def run() -> None:
+    async def produce(send: Send) -> None:
+        send(event({}, "accepted"))
         try:
-            answered: QueryResponse = await state.query.answer(
-                asked, lambda name, payload: events.put_nowait((name, payload))
-            )
+            answered = await state.query.answer(asked, lambda name, payload: send(event(payload, name)))
             state.log_query(asked, answered)
-            events.put_nowait(("done", answered))
+            send(event(answered, "done"))
         except FragError as error:
             body = {"status": error.http_status, "code": error.code, "detail": error.what, "mend": error.mend}
-            events.put_nowait(("error", body | error.details))
-        finally:
-            events.put_nowait(None)
+            send(event(body | error.details, "error"))
 
-    async with asyncio.TaskGroup() as tasks:
-        work = tasks.create_task(run())
-        try:
-            while (event := await events.get()) is not None:
-                name, payload = event
-                await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(payload)))
-        except ConnectionError:
-            work.cancel()
-    with contextlib.suppress(ConnectionError):
-        await response.write_eof()
-    return response
+    return await stream(request, produce)
 
 
 @routes.get("/v1/nodes")

@@ -12,7 +12,8 @@ import tomli_w
 
 from frag.durable import write_atomic
 from frag.errors import AuthenticationError, ConflictError, UnreachableError
-from server.node.state import NodeFolder, tls_context
+from frag.tls import tls_context
+from server.node.state import NodeFolder
 from server.wire import identity
 from server.wire.handshake import enrollment_transcript, identity_transcript
 from server.wire.token import EnrollmentToken

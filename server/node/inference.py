@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from frag.errors import FragError, RateLimitedError
-from frag.protocols import LanguageModel
+from frag.protocols import LanguageModel, TextListener
 from frag.types import Adaptation, Generation, GenerationRequest
 
 MAX_WAITING = 512
@@ -25,6 +25,7 @@ class _Job:
     adaptation: Adaptation | None
     done: asyncio.Future[Generation]
     loop: asyncio.AbstractEventLoop
+    listener: TextListener | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -112,8 +113,10 @@ class InferenceWorker:
             if job is not None:
                 job.done.get_loop().call_soon_threadsafe(job.done.cancel)
 
-    async def generate(self, request: GenerationRequest) -> Generation:
+    async def generate(self, request: GenerationRequest, listener: TextListener | None = None) -> Generation:
         """Cancelling the call stops the row between two decoding steps.
+
+        `listener` is called on the event loop with the text so far, and no longer once the call is done.
 
         Raises:
             RateLimitedError: More than MAX_WAITING requests are queued.
@@ -121,7 +124,7 @@ class InferenceWorker:
         """
         loop = asyncio.get_running_loop()
         adaptation = None if request.instruction else self._live
-        job = _Job(request, adaptation, loop.create_future(), loop)
+        job = _Job(request, adaptation, loop.create_future(), loop, listener)
         try:
             self._waiting.put_nowait(job)
         except queue.Full as error:
@@ -179,6 +182,7 @@ class InferenceWorker:
                 [job.request for job in batch],
                 lambda row: batch[row].cancelled.is_set(),
                 batch[0].adaptation,
+                {row: _told(job, job.listener) for row, job in enumerate(batch) if job.listener},
             )
         except (FragError, RuntimeError, ValueError, MemoryError) as error:
             for job in batch:
@@ -186,6 +190,19 @@ class InferenceWorker:
             return
         for job, generation in zip(batch, written, strict=True):
             job.loop.call_soon_threadsafe(_finish, job.done, generation)
+
+
+def _told(job: _Job, listener: TextListener) -> TextListener:
+    """Carries texts to the loop of whoever waits, in order and before the result."""
+
+    def tell(text: str) -> None:
+        if not job.done.done():
+            listener(text)
+
+    def carry(text: str) -> None:
+        job.loop.call_soon_threadsafe(tell, text)
+
+    return carry
 
 
 def _carry_out(model: LanguageModel, call: _Call) -> None:

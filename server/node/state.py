@@ -2,19 +2,17 @@
 
 import fcntl
 import os
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
-from urllib.parse import urlsplit
 
 import msgspec
 
 from frag.durable import write_atomic, write_private
 from frag.errors import ConflictError, SettingsError
-from frag.listening import LOOPBACK_HOSTS
 from frag.settings import NodeSettings, load_settings
+from frag.tls import tls_context
 from server.wire import identity
 
 if TYPE_CHECKING:
@@ -130,25 +128,6 @@ class NodeFolder:
             url=settings.coordinator_url,
             tls=tls_context(settings.coordinator_url, settings.tls_ca),
         )
-
-
-def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
-    """TLS 1.3 against `ca_file`, or the system's authorities; None for plain HTTP, which is for loopback only.
-
-    Raises:
-        SettingsError: Plain HTTP to another machine, or a CA file that cannot be read.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "http":
-        if parts.hostname not in LOOPBACK_HOSTS:
-            raise SettingsError(f"{url} is plain HTTP to another machine.", "Use https:// there.")
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"tls_ca {ca_file} cannot be read.", "Give a PEM file.") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
 
 
 class Status(TypedDict):

@@ -13,10 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from frag.answers import make_aggregator
-from frag.errors import BadRequestError, NoNodesError, ProtocolError, QuorumError, SealingError, UnreachableError
+from frag.errors import (
+    BadRequestError,
+    CoordinatorError,
+    NoNodesError,
+    ProtocolError,
+    QuorumError,
+    SealingError,
+    UnreachableError,
+)
 from frag.sealing import REQUEST_ID_BYTES, KeyCard, info_of, require_signature, seal, unseal
 from frag.types import AnswerMode, NodeAnswer
-from server.asking import CoordinatorError
 from server.coordinator.answer_views import FailedView, QueryResponse, WithheldView, answered_views, promise_for
 from server.questions import QuestionView
 from server.sealed.contents import MAX_LIFETIME_S, Inquiry, decode_answer, encode_inquiry

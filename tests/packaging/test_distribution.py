@@ -45,6 +45,7 @@ def test_the_sdist_holds_tests_and_documents(distributions: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md", "constraints.txt", "Makefile"} <= names
     assert "tests/packaging/test_distribution.py" in names
+    assert "examples/ask_and_train.ipynb" in names
 
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])

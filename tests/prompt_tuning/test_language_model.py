@@ -1,5 +1,6 @@
 """The contract of the language model on a tiny random one, in fp32: caching and batching change nothing."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +174,13 @@ def test_a_length_that_cannot_fit_is_refused(model: TransformersLanguageModel) -
 def test_bfloat16_runs(folder: Path) -> None:
     model = TransformersLanguageModel(folder, threads=1)
     assert len(model.generate(QUESTIONS)) == 3
+
+
+def test_a_listener_hears_the_text_grow_to_what_is_returned(model: TransformersLanguageModel) -> None:
+    heard: list[str] = []
+    alone = model.generate([QUESTIONS[1]])
+    written = model.generate(QUESTIONS, listeners={1: heard.append})
+    assert written[1].text == alone[0].text, "listening changes nothing"
+    assert len(heard) > 3
+    assert written[1].text.startswith(heard[-1])
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(heard))

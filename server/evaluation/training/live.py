@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from frag.errors import CoordinatorError
 from prompt_tuning.job import JobSettings
-from server.asking import CoordinatorError
 from server.evaluation.datasets import Dataset, LabelledQuestion, split_into_silos
 from server.evaluation.measures import answer_quality, f1_scores, interval_95, percentiles
 from server.evaluation.run import EvaluationError, System, Tick, running

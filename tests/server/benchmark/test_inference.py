@@ -1,11 +1,12 @@
 """The inference benchmark over a scripted model: what it counts, and what it refuses to count."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from frag.errors import FragError
+from frag.protocols import TextListener
 from frag.types import Adaptation, Generation, GenerationRequest
 from server.benchmark import BenchmarkError
 from server.benchmark.inference import InferencePlan, InferenceReport, measure_inference
@@ -29,6 +30,7 @@ class ScriptedModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         self.batch_sizes.append(len(requests))
         time.sleep(STEP_S * requests[0].max_new_tokens)

@@ -139,9 +139,9 @@ async def test_events_tell_what_happens_while_nodes_answer(tmp_path: Path) -> No
         ) as answer:
             blocks = (await answer.text()).strip().split("\n\n")
     events = [tuple(line.split(": ", 1)[1] for line in block.split("\n")) for block in blocks]
-    assert [name for name, _ in events] == ["routed", "node", "node", "done"]
+    assert [name for name, _ in events] == ["accepted", "routed", "node", "node", "aggregated", "done"]
     assert msgspec.json.decode(events[-1][1])["answer"] == "yes"
-    assert {(e["node"], e["outcome"]) for e in (msgspec.json.decode(d) for _, d in events[1:3])} == {
+    assert {(e["node"], e["outcome"]) for e in (msgspec.json.decode(d) for _, d in events[2:4])} == {
         ("a", "answered"),
         ("b", "withheld"),
     }

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from frag.errors import AuthenticationError, SettingsError, UnreachableError
+from frag.tls import tls_context
 from server.coordinator.app import make_app
 from server.coordinator.folder import CoordinatorFolder, server_tls
 from server.coordinator.state import STATE, CoordinatorState
 from server.node.enroll import enroll
 from server.node.process import ClientChannel
-from server.node.state import NodeFolder, tls_context
+from server.node.state import NodeFolder
 from server.wire import identity
 from server.wire.handshake import prove_node
 from server.wire.token import parse_token

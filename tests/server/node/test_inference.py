@@ -3,11 +3,12 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from frag.errors import ModelError, RateLimitedError
+from frag.protocols import TextListener
 from frag.types import Adaptation, Generation, GenerationRequest, Place
 from server.node.inference import InferenceWorker
 
@@ -29,6 +30,7 @@ class RecordingModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         self.batches.append([request.question for request in requests])
         self.versions.append(adaptation.version if adaptation else "")
@@ -189,3 +191,28 @@ async def test_a_prompt_for_another_model_is_refused_and_the_last_good_one_stays
         await worker.go_live(None)
         await worker.generate(ask("?"))
     assert model.versions == ["good", "", ""]
+
+
+class AloudModel(RecordingModel):
+    """Tells its text in two steps to the rows that listen."""
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        is_cancelled: Callable[[int], bool] = lambda _row: False,
+        adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
+    ) -> list[Generation]:
+        written = super().generate(requests, is_cancelled, adaptation)
+        for row, listener in (listeners or {}).items():
+            listener("re")
+            listener(written[row].text)
+        return written
+
+
+async def test_a_listener_hears_its_own_text_in_order_and_before_the_result() -> None:
+    heard: list[str] = []
+    async with InferenceWorker(AloudModel, max_batch=4, gather_s=0.05) as worker:
+        first, second = await asyncio.gather(worker.generate(ask("one"), heard.append), worker.generate(ask("two")))
+        assert heard == ["re", "re one"]
+    assert (first.text, second.text) == ("re one", "re two")

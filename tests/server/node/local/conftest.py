@@ -1,7 +1,7 @@
 """A node in this process: real index, real journal, real HTTP, and a model that says what a test tells it to."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from yarl import URL
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.redaction_cache import RedactionCache
+from frag.protocols import TextListener
 from frag.settings import CollectionSettings, ModelSettings, NodeSettings, PolicySettings
 from frag.types import Adaptation, AnswerMode, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
@@ -56,6 +57,7 @@ class ReadingModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: Mapping[int, TextListener] | None = None,
     ) -> list[Generation]:
         self.reading.set()
         assert self.open.wait(10)

@@ -1,0 +1,1 @@
+"""The federation behind OpenAI's API: models, chat completions and responses, for clients that people already have."""
