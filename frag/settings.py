@@ -140,6 +140,32 @@ class QuestionSettings(_Strict):
     )
 
 
+class TelemetrySettings(_Strict):
+    """What the process tells those who run it. Never text of questions, passages or answers."""
+
+    log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or for reading")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least serious line written")
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="OTLP/HTTP collector, such as http://127.0.0.1:4318; empty: no traces",
+    )
+
+
+class NodeTelemetrySettings(TelemetrySettings):
+    """`[telemetry]` of a node. Its metrics tell of documents and budgets: they are the operator's own."""
+
+    metrics_port: int = Field(0, ge=0, le=65535, description="loopback port of `/metrics`; 0: none")
+
+
+class CoordinatorTelemetrySettings(TelemetrySettings):
+    """`[telemetry]` of the coordinator."""
+
+    metrics: Literal["key", "open", "off"] = Field(
+        "key", description="`/metrics` for API keys of scope `metrics` or `admin`, for everybody, or for nobody"
+    )
+
+
 class CollectionSettings(_Strict):
     """A folder of documents with its own index. Its modes narrow those of the policy."""
 
@@ -195,6 +221,7 @@ class NodeSettings(_FromToml):
     policy: PolicySettings = PolicySettings()
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
+    telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -240,6 +267,7 @@ class CoordinatorSettings(_FromToml):
     heartbeat_s: float = Field(15.0, gt=0, le=300, description="silence after which a node is pinged")
     public_corpus: Path | None = Field(None, description="folder of public documents, answers as `public`")
     questions: QuestionSettings = QuestionSettings()
+    telemetry: CoordinatorTelemetrySettings = CoordinatorTelemetrySettings()
     models: ModelSettings = ModelSettings()
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,6 +25,8 @@ from server.coordinator.fanout import Gathered, fan_out
 from server.coordinator.links import NodeLink, Question, Registry
 from server.coordinator.routing import Router
 from server.questions import QuestionScrubber, QuestionView
+from server.telemetry.coordinator import CoordinatorWatch
+from server.telemetry.observation import stage
 from server.wire.messages import MAX_QUESTION_CHARS
 
 Method = Literal["best", "vote", "medoid", "synthesize"]
@@ -74,6 +76,7 @@ class QueryService:
     router: Router
     scrubber: QuestionScrubber
     by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
+    watch: CoordinatorWatch = field(default_factory=CoordinatorWatch)
 
     async def answer(self, request: QueryRequest, emit: Emit = lambda _name, _payload: None) -> QueryResponse:
         """Asks, waits and merges.
@@ -85,24 +88,36 @@ class QueryService:
             NoNodesError: None of the nodes in question is connected.
             QuorumError: Fewer than `min_nodes` replied by the deadline.
         """
+        with self.watch.question(request.answer_mode) as note:
+            response = await self._answer(request, emit)
+            self.watch.answered(note, response)
+        return response
+
+    async def _answer(self, request: QueryRequest, emit: Emit) -> QueryResponse:
         self._check_mode(request)
-        scrubbed, seen = await asyncio.to_thread(self.scrubber.scrub, request.question, wanted=request.scrub_question)
+        with stage("scrub"):
+            scrubber = self.scrubber.scrub
+            scrubbed, seen = await asyncio.to_thread(scrubber, request.question, wanted=request.scrub_question)
         request = msgspec.structs.replace(request, question=scrubbed.text)
         if request.dp == "keywords":
-            return restored(await self._by_keywords(request, emit), scrubbed, seen)
+            with stage("keywords"):
+                return restored(await self._by_keywords(request, emit), scrubbed, seen)
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
-        candidates, absent = self._route(request)
-        links = await self._choose(request, candidates)
-        if request.answer_mode is AnswerMode.CONSENSUS:
-            await self.consenting.check([link.node_id for link in links], request.min_support)
+        with stage("route"):
+            candidates, absent = self._route(request)
+            links = await self._choose(request, candidates)
+            if request.answer_mode is AnswerMode.CONSENSUS:
+                await self.consenting.check([link.node_id for link in links], request.min_support)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
         question = self._question(request)
-        gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
+        with stage("fanout"):
+            gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
         gathered.failed.update(dict.fromkeys(absent, "not_connected"))
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
-        response = await self._merge(request, query_id, gathered)
+        with stage("aggregate"):
+            response = await self._merge(request, query_id, gathered)
         asked = {link.node_id for link in links}
         response.not_asked.extend(sorted({link.node_id for link in candidates} - asked))
         if response.answer is not None:

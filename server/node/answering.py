@@ -20,6 +20,7 @@ from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
+from server.telemetry.observation import stage
 from server.wire.messages import Ask
 
 _BETWEEN = "\n\x1e\n"
@@ -140,7 +141,8 @@ class NodeAnswering:
             return await self._private.answer(ask) if self._private else self._withheld(ask, "mode_not_allowed")
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
+        with stage("search"):
+            vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
@@ -178,7 +180,8 @@ class NodeAnswering:
         context = [item.hit.text for item in found[: self._models.context_passages]]
         shown = context
         if ask.answer_mode is not AnswerMode.NONE:
-            shown = await loop.run_in_executor(self._workers, self._mask, context)
+            with stage("mask"):
+                shown = await loop.run_in_executor(self._workers, self._mask, context)
         started = time.perf_counter()
         request = GenerationRequest(
             question=ask.question,
@@ -191,9 +194,10 @@ class NodeAnswering:
         started = time.perf_counter()
         draft = Draft(text=written.text, evidence=evidence)
         raw = [item.hit.text for item in found]
-        outcome = await loop.run_in_executor(
-            self._workers, release, draft, self._release_rules(ask), self._redactor, [*raw, *shown]
-        )
+        with stage("redaction"):
+            outcome = await loop.run_in_executor(
+                self._workers, release, draft, self._release_rules(ask), self._redactor, [*raw, *shown]
+            )
         timings["release"] = _ms_since(started)
         if isinstance(outcome, Withheld):
             return self._withheld(ask, outcome.reason, timings)

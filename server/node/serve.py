@@ -28,6 +28,7 @@ from server.node.training.desk import TrainingDesk
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
+from server.node.watching import open_watch
 from server.sealed.desk import open_desk
 
 _log = structlog.get_logger()
@@ -42,8 +43,8 @@ def serve(folder: NodeFolder) -> None:
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
     """
-    folder.settings()  # a wrong file is said before anything is made or locked
-    configure_logging()
+    settings = folder.settings()  # a wrong file is said before anything is made or locked
+    configure_logging(settings.telemetry)
     with folder.exclusive():
         asyncio.run(_serve(folder))
 
@@ -96,6 +97,7 @@ async def _serve(folder: NodeFolder) -> None:
                 seals=seals,
                 profiles=profiles,
                 keywords=keywords,
+                watch=await open_watch(stack, folder, settings, answering),
             )
         )
 
