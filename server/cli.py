@@ -15,12 +15,14 @@ from server.commands import (
     coordinator,
     dataset,
     demo,
+    doctor,
     evaluate,
     models,
     node,
     privacy,
     prompts,
     roster,
+    settings,
     simulate,
     train,
 )
@@ -48,6 +50,8 @@ app.command(name="ask")(ask.ask)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
+app.command(name="doctor")(doctor.doctor)
+app.command(name="settings")(settings.settings)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature
