@@ -14,9 +14,10 @@ from frag.settings import CoordinatorSettings, NodeSettings
 
 _HEAD = """# Settings
 
-Made from the settings classes by `frag settings`; a test checks that it is current. A file is read once at start. Unknown names and
-values that do not fit are refused with their place. An environment variable goes before the file; lists and tables in it are JSON.
-Units are in the name: `_s` seconds, `_ms` milliseconds, `_h` hours, `_tokens` tokens of the model.
+Made from the settings classes by `frag settings`; a test checks that it is current. A file is read once at start.
+Unknown names and values that do not fit are refused with their place. An environment variable goes before the file;
+lists and tables in it are JSON. Units are in the name: `_s` seconds, `_ms` milliseconds, `_h` hours, `_tokens` tokens
+of the model.
 """
 
 

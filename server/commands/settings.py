@@ -9,7 +9,7 @@ import typer
 def settings(
     write: Annotated[Path | None, typer.Option(help="Write the page here instead of printing it.")] = None,
 ) -> None:
-    """Print the reference of coordinator.toml and node.toml in Markdown: type, default, bounds, environment, meaning."""
+    """Print the reference of coordinator.toml and node.toml in Markdown."""
     from server.settings_reference import reference
 
     page = reference()
