@@ -1,8 +1,8 @@
 """Puts pages of the repository's root into the site, with links that lead within it."""
 
 from pathlib import Path
-from typing import Any
 
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 _ROOT = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ _PAGES = {
 }
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds each page under its new name."""
     for source, name in _PAGES.items():
         text = (_ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](").replace("](../docs/", "](")
@@ -25,7 +25,7 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: object) -> str:
     """Pages of `docs/` link to the root as one does on a code host."""
     for source, name in _PAGES.items():
         markdown = markdown.replace(f"](../{source}", f"]({name}")
