@@ -99,8 +99,8 @@ class CoordinatorWatch:
         """Counts what jobs say of themselves."""
         if name in {"done", "failed", "cancelled"}:
             self._jobs.labels(name).inc()
-        elif name == "round_repeated":
-            self._rounds.labels("repeated").inc()
+        elif name in {"round_repeated", "round_lost"}:
+            self._rounds.labels(name.removeprefix("round_")).inc()
         elif name == "round_done":
             self._rounds.labels("committed").inc()
             self._round_seconds.observe(float(content.get("seconds", 0)))

@@ -20,6 +20,7 @@ from server.node.answering import NodeAnswering
 from server.node.inference import InferenceWorker
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
+from server.telemetry.coordinator import CoordinatorWatch
 from server.telemetry.node import NodeWatch
 from server.telemetry.node_endpoint import open_endpoint
 from server.telemetry.tracing import open_tracing
@@ -243,3 +244,18 @@ def test_a_withheld_answer_has_its_reason_at_the_node() -> None:
     with watch.question("scrub") as note:
         watch.answered(note, NodeAnswer(node_id="a", mode=AnswerMode.SCRUB, withheld="pii"))
     assert samples(watch.exposition())["frag_node_withheld_total", ("pii",)] == 1
+
+
+def test_rounds_and_jobs_are_counted_from_their_events() -> None:
+    watch = CoordinatorWatch()
+    watch.on_job_event("round_done", {"seconds": 12.5, "bytes_out": 300, "bytes_in": 100})
+    watch.on_job_event("round_repeated", {"round": 1, "reason": "of a node's own making"})
+    watch.on_job_event("node_left_out", {"node": "a"})
+    watch.on_job_event("done", {"version": "qa-1"})
+    metrics = samples(watch.exposition())
+    assert metrics["frag_rounds_total", ("committed",)] == 1
+    assert metrics["frag_rounds_total", ("repeated",)] == 1
+    assert metrics["frag_round_seconds_sum", ()] == 12.5
+    assert metrics["frag_update_bytes_total", ("sent",)] == 300
+    assert metrics["frag_jobs_total", ("done",)] == 1
+    assert "own making" not in watch.exposition().decode()
