@@ -1,6 +1,7 @@
 """The node's folder, indices, policy and its coordinator."""
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -18,7 +19,7 @@ from server.doctor.finding import Check, UnwellError
 from server.node.policy import NodePolicy
 from server.node.private_answering import decoding_rule
 from server.node.process import Peer
-from server.node.state import NodeFolder
+from server.node.state import NodeFolder, read_status
 
 
 def node_checks(folder: NodeFolder, *, verify: bool) -> list[Check]:
@@ -30,6 +31,8 @@ def node_checks(folder: NodeFolder, *, verify: bool) -> list[Check]:
     except FragError:
         return checks
     checks += [Check("policy", lambda: policy(settings)), Check("ledger", lambda: ledger(folder))]
+    if settings.telemetry.metrics_port:
+        checks.append(Check("metrics port", lambda: metrics_port(folder, settings.telemetry.metrics_port)))
     checks += [Check(f"index {c.name}", partial(index, folder, c)) for c in settings.collections]
     if (roster := settings.roster) is not None:
         checks.append(Check("roster", lambda: f"{len(pinned_nodes(roster.file, roster.operators))} nodes"))
@@ -71,6 +74,22 @@ def policy(settings: NodeSettings) -> str:
     if AnswerMode.DP in modes:
         decoding_rule(settings.policy.dp)
     return f"answers in {', '.join(modes)}"
+
+
+def metrics_port(folder: NodeFolder, number: int) -> str:
+    """Raises UnwellError when another program holds the port of the metrics."""
+    if read_status(folder) is not None:
+        return f"{number}: the node runs"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError as error:
+            raise UnwellError(
+                f"127.0.0.1:{number} cannot be bound: {error.strerror}.",
+                "Stop the program that holds it, or change telemetry.metrics_port in node.toml.",
+            ) from error
+    return f"{number}: free"
 
 
 def ledger(folder: NodeFolder) -> str:

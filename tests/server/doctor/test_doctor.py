@@ -195,6 +195,14 @@ def test_a_broken_node_is_found(tmp_path: Path, name: str, harm: Callable[[NodeF
     assert mend in finding.mend
 
 
+def test_a_metrics_port_that_another_program_holds_is_found(tmp_path: Path) -> None:
+    port = free_port()
+    place = node_in(tmp_path, telemetry={"metrics_port": port})
+    assert found(place)["metrics port"].ok
+    with held(port):
+        assert "telemetry.metrics_port" in found(place)["metrics port"].mend
+
+
 def test_a_coordinator_that_is_away_is_found(tmp_path: Path) -> None:
     findings = found(node_in(tmp_path))
     for name in ("coordinator", "clock", "enrolled"):
