@@ -57,8 +57,7 @@ def test_whoever_follows_it_ends_with_an_answer(tmp_path: Path, real_models: Mod
         start_new_session=True,
     )
     try:
-        with (tmp_path / "out").open("w+") as _unused:
-            out, err = _until_done(process)
+        out, err = _until_done(process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, out + err
@@ -69,7 +68,7 @@ def test_whoever_follows_it_ends_with_an_answer(tmp_path: Path, real_models: Mod
 
 
 def _until_done(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Output of the script; its servers hold the error stream open, so that is read only as far as it goes."""
+    """Output of the script. Its servers hold the streams open, so they are ended before the rest is read."""
     process.wait(timeout=280)
     os.killpg(process.pid, signal.SIGTERM)
     return process.communicate(timeout=15)
