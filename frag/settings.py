@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import TomlConfigSettingsSource
 
 from frag.errors import SettingsError
+from frag.telemetry_settings import CoordinatorTelemetrySettings, NodeTelemetrySettings
 from frag.types import AnswerMode
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -137,32 +138,6 @@ class QuestionSettings(_Strict):
     scrub: QuestionScrub = Field(
         "patterns",
         description="patterns: identifiers of fixed form, and names introduced as private; full: every name too; off",
-    )
-
-
-class TelemetrySettings(_Strict):
-    """What the process tells those who run it. Never text of questions, passages or answers."""
-
-    log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or for reading")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least serious line written")
-    otlp_endpoint: str = Field(
-        "",
-        pattern=r"^(https?://[^\s]+)?$",
-        description="OTLP/HTTP collector, such as http://127.0.0.1:4318; empty: no traces",
-    )
-
-
-class NodeTelemetrySettings(TelemetrySettings):
-    """`[telemetry]` of a node. Its metrics tell of documents and budgets: they are the operator's own."""
-
-    metrics_port: int = Field(0, ge=0, le=65535, description="loopback port of `/metrics`; 0: none")
-
-
-class CoordinatorTelemetrySettings(TelemetrySettings):
-    """`[telemetry]` of the coordinator."""
-
-    metrics: Literal["key", "open", "off"] = Field(
-        "key", description="`/metrics` for API keys of scope `metrics` or `admin`, for everybody, or for nobody"
     )
 
 

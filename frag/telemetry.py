@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from frag.settings import TelemetrySettings
+from frag.telemetry_settings import TelemetrySettings
 
 
 def configure_logging(settings: TelemetrySettings | None = None) -> None:

@@ -304,12 +304,9 @@ class NodeProcess:
                     newest.clear()
 
         telling = asyncio.create_task(tell())
-        outcome = "failed"
         try:
-            trained = await trains.train(request, newest.append)
-            outcome = "done"
-            return trained
+            with self._watch.training():
+                return await trains.train(request, newest.append)
         finally:
-            self._watch.on_round(outcome)
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)

@@ -92,9 +92,15 @@ class NodeWatch:
         """The connection came or went."""
         self._connected.set(connected)
 
-    def on_round(self, outcome: str) -> None:
-        """A training request ended: `done` or `failed`."""
-        self._rounds.labels(outcome).inc()
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Counts a training request by its end."""
+        outcome = "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            self._rounds.labels(outcome).inc()
 
     def set_documents(self, number: int) -> None:
         """How many documents are indexed."""

@@ -6,7 +6,7 @@ import sys
 
 _PROGRAM = """
 import logging, structlog
-from frag.settings import TelemetrySettings
+from frag.telemetry_settings import TelemetrySettings
 from frag.telemetry import configure_logging
 configure_logging(TelemetrySettings(log_format={log_format!r}, log_level={log_level!r}))
 with structlog.contextvars.bound_contextvars(request_id="r1", trace_id="t1"):
