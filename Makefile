@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint bench models format clean
+.PHONY: help demo test lint bench docs models format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,5 +41,9 @@ bench: models ## Measure fan-out and inference; results go to results/.
 	$(BIN)/python benchmarks/fanout.py
 	$(BIN)/frag bench inference
 
+docs: $(VENV)/.installed ## Build the documentation, offline, into site/.
+	$(BIN)/frag settings --write docs/settings.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean: ## Remove the environment and everything that was built.
-	rm -rf $(VENV) dist build results .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site results .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

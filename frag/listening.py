@@ -14,9 +14,9 @@ class _Strict(BaseModel):
 class TlsSettings(_Strict):
     """Certificate of this server, PEM. `accepted_spki_sha256` adds front proxies that end TLS."""
 
-    certificate: Path
-    private_key: Path
-    accepted_spki_sha256: tuple[str, ...] = ()
+    certificate: Path = Field(description="PEM file; relative to the settings file")
+    private_key: Path = Field(description="PEM file of its key")
+    accepted_spki_sha256: tuple[str, ...] = Field((), description="SHA-256 of the public keys of front proxies, hex")
 
 
 class LocalSettings(_Strict):

@@ -15,6 +15,7 @@ from pydantic_settings.sources import TomlConfigSettingsSource
 
 from frag.errors import SettingsError
 from frag.listening import LOOPBACK_HOSTS, LocalSettings, TlsSettings
+from frag.telemetry_settings import CoordinatorTelemetrySettings, NodeTelemetrySettings
 from frag.types import AnswerMode
 
 NodeId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -70,12 +71,12 @@ class DpSettings(_Strict):
     """
 
     epsilon: float = Field(8.0, gt=0, le=1000, description="budget of a unit for its whole life")
-    delta: float = Field(1e-5, gt=0, lt=0.01)
+    delta: float = Field(1e-5, gt=0, lt=0.01, description="δ that goes with epsilon")
     questions: int = Field(10, ge=1, le=100_000, description="answers that the budget of a unit is for")
     references: int = Field(8, ge=1, le=10_000, description="S: what votes are divided by, however many there are")
     tokens: int = Field(32, ge=1, le=512, description="T: length of an answer in model tokens")
-    temperature: float = Field(1.1, gt=0, le=10)
-    top_k: int = Field(100, ge=1)
+    temperature: float = Field(1.1, gt=0, le=10, description="τ of the draw of each token")
+    top_k: int = Field(100, ge=1, description="tokens that are drawn from, chosen by public values")
     passage_tokens: int = Field(192, ge=16, le=1024, description="of a unit's passage, what is read")
     min_evidence: float = Field(0.35, ge=-1, le=1, description="cosine from which a unit takes part")
     keywords: bool = Field(default=False, description="whether units also vote for keywords, at the price of an answer")
@@ -145,7 +146,7 @@ class QuestionSettings(_Strict):
 class CollectionSettings(_Strict):
     """A folder of documents with its own index. Its modes narrow those of the policy."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="of the collection and its index")
     folder: Path = Field(description="where the documents are; relative to the settings file")
     answer_modes: tuple[AnswerMode, ...] | None = Field(None, description="None: as the policy says")
     unit: str = Field(
@@ -191,7 +192,7 @@ class NodeSettings(_FromToml):
 
     model_config = SettingsConfigDict(env_prefix="FRAG_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    node_id: NodeId
+    node_id: NodeId = Field(description="name under which it was enrolled")
     coordinator_url: str = Field(pattern=r"^https?://[^\s/]+$", description="scheme, host and port")
     tls_ca: Path | None = Field(None, description="PEM file that signs the coordinator's certificate")
     models: ModelSettings = ModelSettings()
@@ -199,6 +200,7 @@ class NodeSettings(_FromToml):
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
     local: LocalSettings = LocalSettings()
+    telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -224,11 +226,13 @@ class CoordinatorSettings(_FromToml):
     )
 
     host: str = Field("127.0.0.1", description="address to bind; other than loopback needs [tls]")
-    port: int = Field(8470, ge=0, le=65535)
+    port: int = Field(8470, ge=0, le=65535, description="port to bind; 0: any that is free")
     database_url: str = Field("", description="SQLAlchemy async URL; empty: SQLite in the state folder")
     tls: TlsSettings | None = None
-    default_aggregation: Literal["best", "vote", "medoid", "synthesize"] = "best"
-    default_deadline_s: float = Field(30.0, gt=0, le=600)
+    default_aggregation: Literal["best", "vote", "medoid", "synthesize"] = Field(
+        "best", description="how answers are merged where the asker does not say"
+    )
+    default_deadline_s: float = Field(30.0, gt=0, le=600, description="where the asker does not say")
     answer_modes: tuple[AnswerMode, ...] = Field(
         tuple(AnswerMode), min_length=1, description="modes that askers may choose; nodes narrow them further"
     )
@@ -236,6 +240,7 @@ class CoordinatorSettings(_FromToml):
     heartbeat_s: float = Field(15.0, gt=0, le=300, description="silence after which a node is pinged")
     public_corpus: Path | None = Field(None, description="folder of public documents, answers as `public`")
     questions: QuestionSettings = QuestionSettings()
+    telemetry: CoordinatorTelemetrySettings = CoordinatorTelemetrySettings()
     models: ModelSettings = ModelSettings()
 
     @model_validator(mode="after")

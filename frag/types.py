@@ -145,6 +145,8 @@ class Generation:
     num_new_tokens: int
     prompt_version: str = ""
     """Version of the adaptation that it was written with; empty for the model as it is."""
+    prefill_s: float = field(default=0.0, compare=False)
+    """Seconds that its batch spent reading prompts; 0 where the model does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

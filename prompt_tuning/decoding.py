@@ -1,5 +1,6 @@
 """Greedy decoding of a batch: all rows step together, and a row that is done no longer costs."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -29,6 +30,7 @@ class Written:
 
     ids: list[int] = field(default_factory=list, repr=False)
     logprobs: list[float] = field(default_factory=list, repr=False)
+    prefill_s: float = 0.0
 
     @property
     def mean_logprob(self) -> float:
@@ -79,8 +81,9 @@ class GreedyDecoder:
             frozen: Keys and values of each job's frozen runs at the effect's place, where they are known already.
             on_ids: Called after each step with every row still decoding and all ids that it wrote; must be cheap.
         """
-        written = [Written() for _ in jobs]
+        started = time.perf_counter()
         cache, logits, positions = self._prefill_adapted(jobs, effect, frozen) if effect else self._prefill(jobs)
+        written = [Written(prefill_s=time.perf_counter() - started) for _ in jobs]
         forward = effect.forward if effect else self._forward
         rows = list(range(len(jobs)))
         while True:

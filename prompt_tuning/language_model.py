@@ -172,6 +172,7 @@ class TransformersLanguageModel:
             num_prompt_tokens=job.prompt.num_tokens,
             num_new_tokens=len(written.ids),
             prompt_version=version,
+            prefill_s=written.prefill_s,
         )
 
 

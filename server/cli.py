@@ -15,6 +15,7 @@ from server.commands import (
     coordinator,
     dataset,
     demo,
+    doctor,
     evaluate,
     mcp,
     models,
@@ -22,6 +23,7 @@ from server.commands import (
     privacy,
     prompts,
     roster,
+    settings,
     simulate,
     train,
 )
@@ -51,6 +53,8 @@ app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)
 app.command(name="mcp")(mcp.mcp)
+app.command(name="doctor")(doctor.doctor)
+app.command(name="settings")(settings.settings)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature

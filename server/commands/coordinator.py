@@ -70,7 +70,7 @@ def token(
 def add_key(
     label: Annotated[str, typer.Argument(help="Who will hold the key.")],
     folder: Folder = _DEFAULT,
-    scope: Annotated[list[str] | None, typer.Option(help="query, train or admin; may be repeated.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="query, train, metrics or admin; may be repeated.")] = None,
 ) -> None:
     """Make an API key and print it once."""
     from frag.errors import BadRequestError
@@ -79,7 +79,7 @@ def add_key(
 
     scopes = frozenset(scope or ["query"])
     if unknown := scopes - SCOPES:
-        raise BadRequestError(f"Unknown scopes: {', '.join(sorted(unknown))}.", "Use query, train or admin.")
+        raise BadRequestError(f"Unknown scopes: {', '.join(sorted(unknown))}.", "Use query, train, metrics or admin.")
     typer.echo(asyncio.run(_add_key(CoordinatorFolder(folder), label, scopes)))
 
 

@@ -41,13 +41,16 @@ from server.coordinator.writer import LazyWriter
 from server.node.inference import InferenceWorker
 from server.problems import problems
 from server.questions import QuestionScrubber
+from server.request_ids import request_ids
 from server.sealed.relay import sealed_routes
+from server.telemetry.coordinator import CoordinatorWatch
+from server.telemetry.tracing import Tracing, open_tracing
 
 
 def make_app(folder: CoordinatorFolder) -> web.Application:
     """The coordinator over `folder`. Raises SettingsError at once when the settings are wrong."""
     settings = folder.settings()
-    app = web.Application(middlewares=[openai_errors, problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[request_ids, openai_errors, problems], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes(training_routes)
     app.add_routes(sealed_routes)
@@ -66,6 +69,8 @@ async def _resources(
         database = await stack.enter_async_context(open_database(folder.database_url(settings)))
         registry = Registry()
         registry.enrolled.update(await database.node_ids())
+        watch = CoordinatorWatch(await _open_tracing(stack, settings))
+        watch.follow(registry)
         writer = await stack.enter_async_context(LazyWriter(settings.models))
         own = await _open_public_corpus(stack, folder, settings, registry, writer)
         key, spki = folder.key(), accepted_spki(settings)
@@ -84,7 +89,7 @@ async def _resources(
             models=settings.models,
             public=public,
         )
-        jobs = await stack.enter_async_context(JobService(records, runner, public))
+        jobs = await stack.enter_async_context(JobService(records, runner, public, watch.on_job_event))
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,
@@ -103,14 +108,23 @@ async def _resources(
                 answer_modes=settings.answer_modes,
                 router=Router(embedder),
                 scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
+                watch=watch,
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
             versions=versions,
             exchange=exchange,
+            watch=watch,
             log_key=folder.secret("log"),
         )
         yield
+
+
+async def _open_tracing(stack: AsyncExitStack, settings: CoordinatorSettings) -> Tracing:
+    tracing = open_tracing(settings.telemetry.otlp_endpoint, "frag-coordinator", "coordinator")
+    opened = await asyncio.to_thread(tracing.__enter__)
+    stack.push_async_callback(asyncio.to_thread, tracing.__exit__, None, None, None)
+    return opened
 
 
 async def _open_public_corpus(

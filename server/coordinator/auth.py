@@ -9,7 +9,7 @@ from frag.errors import AuthenticationError, ForbiddenError, RateLimitedError
 from server.coordinator.database import Database
 from server.rate import TokenBucket
 
-SCOPES = frozenset({"query", "train", "admin"})
+SCOPES = frozenset({"query", "train", "admin", "metrics"})
 _CACHE_S = 2.0
 _MAX_CACHED = 10_000
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from frag.types import NodeAnswer
 from server.coordinator.links import NodeFailedError, NodeLink, Question
+from server.telemetry.observation import stage
 
 OnReply = Callable[[str, str], None]
 """Called with (node id, "answered" | "withheld" | failure code) as replies arrive."""
@@ -48,10 +49,14 @@ async def fan_out(links: Sequence[NodeLink], question: Question, on_reply: OnRep
 
 
 async def _ask(link: NodeLink, question: Question, on_reply: OnReply) -> NodeAnswer | str:
-    try:
-        answer = await link.ask(question)
-    except NodeFailedError as error:
-        on_reply(link.node_id, error.what)
-        return error.what
-    on_reply(link.node_id, "withheld" if answer.withheld else "answered")
-    return answer
+    with stage("ask") as note:
+        note.attributes["frag.node"] = link.node_id
+        try:
+            answer = await link.ask(question)
+        except NodeFailedError as error:
+            note.attributes["frag.outcome"] = error.what
+            on_reply(link.node_id, error.what)
+            return error.what
+        note.attributes["frag.outcome"] = outcome = "withheld" if answer.withheld else "answered"
+        on_reply(link.node_id, outcome)
+        return answer

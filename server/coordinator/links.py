@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer, RetrievalMode
+from server.telemetry.observation import traceparent
 from server.wire.answers import node_answer
 from server.wire.codec import decode_to_coordinator, encode
 from server.wire.messages import (
@@ -74,10 +75,17 @@ class NodeLink(Protocol):
         """Ends the connection; questions under way fail with `disconnected`."""
 
 
+OnBytes = Callable[[str, int], None]
+"""Called with (`sent` or `received`, bytes) for every message."""
+
+
 class WebSocketLink:
     """A silo's node at the other end of a WebSocket that has passed the handshake."""
 
-    def __init__(self, node_id: str, socket: web.WebSocketResponse, ready: Ready) -> None:
+    def __init__(
+        self, node_id: str, socket: web.WebSocketResponse, ready: Ready, on_bytes: OnBytes = lambda _way, _number: None
+    ) -> None:
+        self._on_bytes = on_bytes
         self._node_id = node_id
         self._socket = socket
         self._ready = ready
@@ -146,7 +154,9 @@ class WebSocketLink:
 
     async def _send(self, message: Message) -> None:
         try:
-            await self._socket.send_bytes(encode(message))
+            frame = encode(message)
+            await self._socket.send_bytes(frame)
+            self._on_bytes("sent", len(frame))
         except (ConnectionError, RuntimeError) as error:
             raise NodeFailedError("disconnected") from error
 
@@ -165,6 +175,7 @@ class WebSocketLink:
             self._fail_all()
 
     def _receive(self, frame: bytes) -> None:
+        self._on_bytes("received", len(frame))
         message = decode_to_coordinator(frame)
         if isinstance(message, Ready):
             self._renew(message)
@@ -214,6 +225,7 @@ def ask_message(request_id: int, question: Question) -> Ask:
         retrieval=question.retrieval,
         retrieve_only=question.retrieve_only,
         deadline_s=question.deadline_s,
+        traceparent=traceparent(),
     )
 
 

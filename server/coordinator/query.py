@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,6 +27,8 @@ from server.coordinator.following import Emit, followed, silent
 from server.coordinator.links import NodeLink, Question, Registry
 from server.coordinator.routing import Router
 from server.questions import QuestionScrubber, QuestionView
+from server.telemetry.coordinator import CoordinatorWatch
+from server.telemetry.observation import stage
 from server.wire.messages import MAX_QUESTION_CHARS
 
 __all__ = ["Emit", "Method", "QueryRequest", "QueryService", "check_known", "silent"]
@@ -76,6 +78,7 @@ class QueryService:
     router: Router
     scrubber: QuestionScrubber
     by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
+    watch: CoordinatorWatch = field(default_factory=CoordinatorWatch)
 
     async def answer(self, request: QueryRequest, emit: Emit = silent) -> QueryResponse:
         """Asks, waits and merges.
@@ -87,24 +90,36 @@ class QueryService:
             NoNodesError: None of the nodes in question is connected.
             QuorumError: Fewer than `min_nodes` replied by the deadline.
         """
+        with self.watch.question(request.answer_mode) as note:
+            response = await self._answer(request, emit)
+            self.watch.answered(note, response)
+        return response
+
+    async def _answer(self, request: QueryRequest, emit: Emit) -> QueryResponse:
         self._check_mode(request)
-        scrubbed, seen = await asyncio.to_thread(self.scrubber.scrub, request.question, wanted=request.scrub_question)
+        with stage("scrub"):
+            scrubber = self.scrubber.scrub
+            scrubbed, seen = await asyncio.to_thread(scrubber, request.question, wanted=request.scrub_question)
         request = msgspec.structs.replace(request, question=scrubbed.text)
         if request.dp == "keywords":
-            return restored(await self._by_keywords(request, emit), scrubbed, seen)
+            with stage("keywords"):
+                return restored(await self._by_keywords(request, emit), scrubbed, seen)
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
-        candidates, absent = self._route(request)
-        links = await self._choose(request, candidates)
-        if request.answer_mode is AnswerMode.CONSENSUS:
-            await self.consenting.check([link.node_id for link in links], request.min_support)
+        with stage("route"):
+            candidates, absent = self._route(request)
+            links = await self._choose(request, candidates)
+            if request.answer_mode is AnswerMode.CONSENSUS:
+                await self.consenting.check([link.node_id for link in links], request.min_support)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
         question = self._question(request)
-        gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
+        with stage("fanout"):
+            gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
         gathered.failed.update(dict.fromkeys(absent, "not_connected"))
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
-        response = await self._merge(request, query_id, gathered, scrubbed, emit)
+        with stage("aggregate"):
+            response = await self._merge(request, query_id, gathered, scrubbed, emit)
         contributors = [view.node for view in response.answered if view.contributed]
         emit("aggregated", {"aggregation": response.aggregation, "contributors": contributors})
         asked = {link.node_id for link in links}

@@ -14,6 +14,7 @@ from server.coordinator.event_stream import Send, event, stream
 from server.coordinator.query import QueryRequest
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
+from server.telemetry.metrics import CONTENT_TYPE
 from server.wire.messages import Ready
 
 routes = web.RouteTableDef()
@@ -38,6 +39,18 @@ async def readyz(request: web.Request) -> web.Response:
     ready = database == "ok" and connected > 0
     body = {"status": "ready" if ready else "not_ready", "database": database, "nodes_connected": connected}
     return json_response(body, status=200 if ready else 503)
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """What this process measures, for Prometheus; to whom is a setting."""
+    state = request.app[STATE]
+    allowed = state.settings.telemetry.metrics
+    if allowed == "off":
+        raise web.HTTPNotFound
+    if allowed == "key":
+        await state.gate.admit(request.headers.get("Authorization"), "metrics")
+    return web.Response(body=state.watch.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
 @routes.post("/v1/query")

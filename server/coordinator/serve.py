@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 
 def serve(folder: CoordinatorFolder) -> None:
     """Blocks until SIGINT or SIGTERM. Raises SettingsError when the address cannot be bound."""
-    configure_logging()
+    configure_logging(folder.settings().telemetry)
     asyncio.run(_serve(folder))
 
 

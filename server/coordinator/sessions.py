@@ -76,4 +76,4 @@ async def _introduce(socket: web.WebSocketResponse, state: CoordinatorState) -> 
         ready = decode_to_coordinator(await channel.receive_bytes())
     if not isinstance(ready, Ready):
         raise ProtocolError(f"Node {node_id} did not say what it offers.")
-    return WebSocketLink(node_id, socket, ready)
+    return WebSocketLink(node_id, socket, ready, state.watch.on_bytes)

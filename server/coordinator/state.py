@@ -18,6 +18,7 @@ from server.coordinator.query import QueryRequest, QueryService
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import Versions
+from server.telemetry.coordinator import CoordinatorWatch
 
 _log = structlog.get_logger()
 
@@ -37,6 +38,7 @@ class CoordinatorState:
     jobs: JobService
     versions: Versions
     exchange: Exchange
+    watch: CoordinatorWatch
     log_key: bytes = field(repr=False)
 
     def log_query(self, asked: QueryRequest, answered: QueryResponse) -> None:

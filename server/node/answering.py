@@ -21,6 +21,7 @@ from server.node.masking import Masked, Masking
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
+from server.telemetry.observation import stage
 from server.wire.messages import Ask
 
 _ATTEMPTS = 3
@@ -159,7 +160,8 @@ class NodeAnswering:
         """An answer, and all that was found for it."""
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
+        with stage("search"):
+            vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
@@ -196,7 +198,8 @@ class NodeAnswering:
     ) -> NodeAnswer:
         loop = asyncio.get_running_loop()
         context = [item.hit.text for item in found[: self._models.context_passages]]
-        masked = await loop.run_in_executor(self._workers, self._as_shown, context, ask)
+        with stage("mask"):
+            masked = await loop.run_in_executor(self._workers, self._as_shown, context, ask)
         started = time.perf_counter()
         request = GenerationRequest(
             question=ask.question,
@@ -210,9 +213,10 @@ class NodeAnswering:
         draft = Draft(text=written.text, evidence=evidence)
         raw = [item.hit.text for item in found]
         redactor = self._masking.checking(written.text, masked)
-        outcome = await loop.run_in_executor(
-            self._workers, release, draft, self._release_rules(ask), redactor, [*raw, *masked.shown]
-        )
+        with stage("redaction"):
+            outcome = await loop.run_in_executor(
+                self._workers, release, draft, self._release_rules(ask), redactor, [*raw, *masked.shown]
+            )
         timings["release"] = _ms_since(started)
         if isinstance(outcome, Withheld):
             return self._withheld(ask, outcome.reason, timings)

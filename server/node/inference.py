@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from frag.errors import FragError, RateLimitedError
 from frag.protocols import LanguageModel, TextListener
 from frag.types import Adaptation, Generation, GenerationRequest
+from server.telemetry.observation import passed
 
 MAX_WAITING = 512
 T = TypeVar("T")
@@ -27,6 +28,9 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     listener: TextListener | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    asked_s: float = field(default_factory=time.perf_counter)
+    begun_s: float = 0.0
+    """When its batch began."""
 
 
 @dataclass(slots=True, eq=False)
@@ -130,10 +134,14 @@ class InferenceWorker:
         except queue.Full as error:
             raise RateLimitedError("The language model's queue is full.", "Try again shortly.") from error
         try:
-            return await job.done
+            written = await job.done
         except asyncio.CancelledError:
             job.cancelled.set()
             raise
+        read = written.prefill_s
+        decode = max(0.0, time.perf_counter() - job.begun_s - read)
+        passed(queue=job.begun_s - job.asked_s, prefill=read, decode=decode)
+        return written
 
     def _run(self) -> None:
         loaded = self._loaded
@@ -177,6 +185,9 @@ class InferenceWorker:
         return batch
 
     def _answer(self, model: LanguageModel, batch: Sequence[_Job]) -> None:
+        begun_s = time.perf_counter()
+        for job in batch:
+            job.begun_s = begun_s
         try:
             written = model.generate(
                 [job.request for job in batch],

@@ -17,6 +17,7 @@ import frag
 from frag.errors import FragError, ProtocolError
 from frag.types import AnswerMode, NodeAnswer
 from server.node.offer import Keywords, MayStop, Offer, Profiles, Seals
+from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
 from server.wire.codec import decode_to_node, encode
@@ -127,7 +128,9 @@ class NodeProcess:
         profiles: Profiles | None = None,
         keywords: Keywords | None = None,
         gate: MayStop | None = None,
+        watch: NodeWatch | None = None,
     ) -> None:
+        self._watch = watch or NodeWatch()
         self._peer = peer
         self._answers = answers
         self._trains = trains
@@ -161,10 +164,12 @@ class NodeProcess:
             await self._introduce(socket)
             _log.info("connected", coordinator=self._peer.url)
             self._on_state("connected")
+            self._watch.on_state(connected=True)
             try:
                 await self._serve(socket)
             finally:
                 self._on_state("disconnected")
+                self._watch.on_state(connected=False)
                 _log.info("disconnected")
 
     @contextlib.asynccontextmanager
@@ -227,6 +232,7 @@ class NodeProcess:
             raise group.exceptions[0] from group
 
     def _receive(self, data: bytes, socket: aiohttp.ClientWebSocketResponse, tasks: asyncio.TaskGroup) -> None:
+        self._watch.on_bytes("received", len(data))
         message = decode_to_node(data)
         if isinstance(message, Cancel):
             if task := self._under_way.get(message.request_id):
@@ -241,6 +247,7 @@ class NodeProcess:
     async def _serve_request(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Answers one request, whatever happens: a failure costs this request and not the connection."""
         message: Message
+        structlog.contextvars.bind_contextvars(wire_request=request.request_id)
         try:
             message = await self._carry_out(request, socket)
         except TimeoutError:
@@ -255,7 +262,9 @@ class NodeProcess:
             _log.error("request_failed", kind=type(request).__name__, code="internal", error=type(error).__name__)
             message = Failed(request_id=request.request_id, code="internal")
         with contextlib.suppress(ConnectionError, RuntimeError):
-            await socket.send_bytes(encode(message))
+            frame = encode(message)
+            await socket.send_bytes(frame)
+            self._watch.on_bytes("sent", len(frame))
 
     async def _carry_out(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> Message:
         if isinstance(request, Ask | SealedAsk):
@@ -274,10 +283,14 @@ class NodeProcess:
 
     async def _answer(self, request: Ask | SealedAsk) -> Message:
         if isinstance(request, Ask):
-            return reply_message(request.request_id, await self._answers.answer(request))
+            with self._watch.question(request.answer_mode, request.traceparent) as note:
+                answer = await self._answers.answer(request)
+                self._watch.answered(note, answer)
+                return reply_message(request.request_id, answer)
         if self._seals is None:
             return Failed(request_id=request.request_id, code="not_offered")
-        return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
+        with self._watch.question("sealed"):
+            return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
 
     async def _train(self, trains: Trains, request: Train, socket: aiohttp.ClientWebSocketResponse) -> Trained:
         """Trains, and tells of progress at most every _PROGRESS_S seconds."""
@@ -293,7 +306,8 @@ class NodeProcess:
 
         telling = asyncio.create_task(tell())
         try:
-            return await trains.train(request, newest.append)
+            with self._watch.training():
+                return await trains.train(request, newest.append)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)

@@ -42,6 +42,7 @@ from server.node.training.forgetting import TrainingMemory
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
+from server.node.watching import open_watch
 from server.sealed.desk import open_desk
 
 _log = structlog.get_logger()
@@ -56,8 +57,8 @@ def serve(folder: NodeFolder) -> None:
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
     """
-    folder.settings()  # a wrong file is said before anything is made or locked
-    configure_logging()
+    settings = folder.settings()  # a wrong file is said before anything is made or locked
+    configure_logging(settings.telemetry)
     with folder.exclusive():
         asyncio.run(_serve(folder))
 
@@ -120,6 +121,7 @@ async def _serve(folder: NodeFolder) -> None:
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
                 keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
                 gate=gate,
+                watch=await open_watch(stack, folder, settings, answering),
             )
         )
 

@@ -35,6 +35,8 @@ RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 SealedId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 SealedAskBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SEALED_ASK_BYTES)]
 Deadline = Annotated[float, msgspec.Meta(gt=0, le=600)]
+TraceParent = Annotated[str, msgspec.Meta(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-0[01])?$")]
+"""Where a request stands in a trace, after W3C Trace Context; empty: in none."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -107,6 +109,7 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
     retrieval: RetrievalMode
     retrieve_only: bool
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
+    traceparent: TraceParent = ""
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,8 @@ _LOOK_S = 0.5
 """How often it is seen whether the nodes of a waiting job have come."""
 
 Event = tuple[str, Mapping[str, Any]]
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+"""Told of every event of every job."""
 
 
 @dataclass(slots=True)
@@ -41,7 +43,10 @@ class _Stream:
 class JobService:
     """Owns the task that runs jobs. Use as an async context manager."""
 
-    def __init__(self, records: TrainingRecords, runner: JobRunner, public: PublicData) -> None:
+    def __init__(
+        self, records: TrainingRecords, runner: JobRunner, public: PublicData, on_event: OnEvent = lambda *_event: None
+    ) -> None:
+        self._on_event = on_event
         self._records = records
         self._runner = runner
         self._public = public
@@ -157,6 +162,7 @@ class JobService:
             stream.listeners.discard(queue)
 
     def _emit(self, job_id: str, name: str, content: Mapping[str, Any]) -> None:
+        self._on_event(name, content)
         stream = self._streams.setdefault(job_id, _Stream())
         stream.events.append((name, content))
         for queue in stream.listeners:
