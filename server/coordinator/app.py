@@ -10,6 +10,7 @@ from frag.answers import METHODS, make_aggregator
 from frag.protocols import Aggregator, TextListener
 from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, CoordinatorSettings, PolicySettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
+from server.console.pages import console_routes
 from server.coordinator.answer_views import QueryResponse
 from server.coordinator.auth import Gate
 from server.coordinator.blobs import Blobs
@@ -19,6 +20,7 @@ from server.coordinator.database import open_database
 from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
+from server.coordinator.inspection import inspection_routes
 from server.coordinator.keyword_query import KeywordService
 from server.coordinator.lexicon import Lexicon
 from server.coordinator.links import Registry
@@ -56,6 +58,8 @@ def make_app(folder: CoordinatorFolder) -> web.Application:
     app.add_routes(sealed_routes)
     app.add_routes(openai_routes)
     app.add_routes(openapi_routes)
+    app.add_routes(inspection_routes)
+    app.add_routes(console_routes())
     app.on_startup.append(describe)
     app.cleanup_ctx.append(lambda app: _resources(app, folder, settings))
     app.on_shutdown.append(_close_connections)

@@ -100,6 +100,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "embedder": ready.embedder_fingerprint if ready else None,
         "num_documents": ready.num_documents if ready else None,
         "datasets": ready.datasets if ready else (),
+        "prompt_version": ready.prompt_version if ready else None,
         "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
         "withholds": ready.withholds if ready else "",

@@ -9,6 +9,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.settings import CoordinatorSettings
+from server.coordinator.activity import Activity
 from server.coordinator.answer_views import QueryResponse
 from server.coordinator.auth import Gate
 from server.coordinator.database import Database
@@ -40,9 +41,11 @@ class CoordinatorState:
     exchange: Exchange
     watch: CoordinatorWatch
     log_key: bytes = field(repr=False)
+    activity: Activity = field(default_factory=Activity)
 
     def log_query(self, asked: QueryRequest, answered: QueryResponse) -> None:
         """One line per question: a keyed hash and counts, never text."""
+        self.activity.note(answered)
         digest = hmac.new(self.log_key, asked.question.encode(), hashlib.sha256).hexdigest()[:16]
         _log.info(
             "query",

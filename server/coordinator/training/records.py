@@ -147,9 +147,12 @@ class TrainingRecords:
 
     async def promotions(self) -> list[str]:
         """Versions that went live, oldest first; the last is live."""
+        return [row.version for row in await self.promotion_rows()]
+
+    async def promotion_rows(self) -> Sequence[PromotionRow]:
+        """The same with their times."""
         async with self._database.transaction() as session:
-            rows = await session.scalars(select(PromotionRow.version).order_by(PromotionRow.promotion_id))
-            return list(rows)
+            return (await session.scalars(select(PromotionRow).order_by(PromotionRow.promotion_id))).all()
 
 
 def _round_row(job_id: str, record: RoundRecord) -> RoundRow:

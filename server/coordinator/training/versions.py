@@ -15,7 +15,7 @@ from prompt_tuning.adaptation_file import load_adaptation, save_adaptation
 from server.coordinator.blobs import Blobs
 from server.coordinator.enrollment import PUBLIC_NODE_ID
 from server.coordinator.links import NodeFailedError, Registry, WebSocketLink
-from server.coordinator.tables import PromptRow
+from server.coordinator.tables import PromotionRow, PromptRow
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.records import TrainingRecords
 from server.wire.messages import Promote
@@ -141,6 +141,10 @@ class Versions:
         """The version that is live; empty for the model as it is."""
         promoted = await self._records.promotions()
         return promoted[-1] if promoted else ""
+
+    async def promoted(self) -> Sequence[PromotionRow]:
+        """What went live and when, oldest first."""
+        return await self._records.promotion_rows()
 
     async def promote(self, version: str) -> dict[str, str]:
         """Makes a version live, or with an empty one the model as it is. Returns what each connected node said.
