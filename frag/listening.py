@@ -22,7 +22,7 @@ class TlsSettings(_Strict):
 class LocalSettings(_Strict):
     """The node's own page and API, for its operator alone: protected by the token in `local.token`."""
 
-    enabled: bool = Field(default=True)
+    enabled: bool = Field(default=True, description="whether the page and API are served")
     host: str = Field("127.0.0.1", description="address to bind; other than loopback needs [local.tls]")
     port: int = Field(0, ge=0, le=65535, description="0: a free one, which `frag node status` names")
     names: tuple[str, ...] = Field(

@@ -6,6 +6,7 @@ misspelt policy line never passes as "allowed".
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -215,6 +216,12 @@ class NodeSettings(_FromToml):
                     f"the collection {collection.name} would answer in {', '.join(modes)}: what a weaker mode lets out "
                     'voids the claim of dp; give it answer_modes = ["dp"], or leave dp out'
                 )
+            if collection.answer_modes and not modes:
+                raise ValueError(
+                    f"the collection {collection.name} would answer in no mode: "
+                    f"{', '.join(collection.answer_modes)} is not in answer_modes of [policy]; add it there"
+                )
+        _check_apart(self.collections, self.policy)
         return self
 
 
@@ -264,8 +271,12 @@ def load_settings(kind: type[_Settings], path: Path) -> _Settings:
         raise SettingsError(f"There is no settings file {path}.", f"Make one with `frag {role}`.")
     bound = type(kind.__name__, (kind,), {"model_config": kind.model_config | {"toml_file": path}})
     try:
-        settings: _Settings = bound()
-        return _absolute(settings, path.parent)
+        settings: _Settings = _absolute(bound(), path.parent)
+        if isinstance(settings, NodeSettings):
+            _check_apart(settings.collections, settings.policy)  # again, where links lead
+        return settings
+    except _SharedDocumentsError as error:
+        raise SettingsError(f"{path}: {error}.", "Change it there.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", "Mend the line that it names.") from error
     except ValidationError as error:
@@ -292,6 +303,23 @@ def _absolute(settings: _Settings, base: Path) -> _Settings:
 
 def _absolute_tls(tls: TlsSettings, base: Path) -> TlsSettings:
     return tls.model_copy(update={key: base / getattr(tls, key) for key in ("certificate", "private_key")})
+
+
+class _SharedDocumentsError(ValueError):
+    pass
+
+
+def _check_apart(collections: Sequence[CollectionSettings], policy: PolicySettings) -> None:
+    """Raises ValueError when documents under dp could be reached through another collection as well."""
+    private = [item for item in collections if AnswerMode.DP in item.modes_under(policy)]
+    for one in private:
+        for other in collections:
+            first, second = one.folder.resolve(), other.folder.resolve()
+            if other is not one and (first.is_relative_to(second) or second.is_relative_to(first)):
+                raise _SharedDocumentsError(
+                    f"the collections {one.name} (mode dp) and {other.name} share documents: what the other lets out, "
+                    "or charges a second time, voids the claim of dp; give them folders apart from each other"
+                )
 
 
 def _places(error: ValidationError) -> str:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 DELTA = 1e-5
 """Of all claims unless said otherwise."""
 
+NOISE_RANGE = (0.2, 1e4)
+"""σ; with less an accountant takes minutes to say that nothing is protected."""
+MAX_STEPS = 10_000_000
+MIN_DELTA = 1e-10
+"""Below it the accountant's own truncation is larger."""
+
 _LEAST_NOISE, _MOST_NOISE = 0.25, 1024.0
 
 
@@ -30,10 +36,11 @@ def sampled_gaussian(noise_multiplier: float, sampling_rate: float, steps: int) 
     """
     from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
 
-    if not (noise_multiplier > 0 and 0 < sampling_rate <= 1 and steps >= 1):
+    low, high = NOISE_RANGE
+    if not (low <= noise_multiplier <= high and 0 < sampling_rate <= 1 and 1 <= steps <= MAX_STEPS):
         raise SettingsError(
             f"noise_multiplier {noise_multiplier}, sampling_rate {sampling_rate}, steps {steps} are no plan.",
-            "Use σ > 0, 0 < q ≤ 1 and at least one step.",
+            f"Use σ from {low:g} to {high:g}, 0 < q ≤ 1 and 1 to {MAX_STEPS:,} steps.",
         )
     return SelfComposedDpEvent(PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise_multiplier)), steps)
 
@@ -136,6 +143,6 @@ def allowed_clip(rho: float, references: int, temperature: float, tokens: int) -
 
 
 def _checked(delta: float) -> float:
-    if not 0 < delta < 1:
-        raise SettingsError(f"δ = {delta} is no probability.", "Use for example 1e-5.")
+    if not MIN_DELTA <= delta < 1:
+        raise SettingsError(f"δ = {delta} cannot be accounted for.", f"Use {MIN_DELTA:g} to 1, for example 1e-5.")
     return delta

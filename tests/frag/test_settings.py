@@ -59,3 +59,28 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
 def test_paths_start_at_the_settings_file(tmp_path: Path) -> None:
     settings = load(tmp_path, GOOD + '[[collections]]\nname = "notes"\nfolder = "documents"\n')
     assert settings.collections[0].folder == tmp_path / "documents"
+
+
+_UNDER_DP = 'node_id = "a"\ncoordinator_url = "http://127.0.0.1:1"\n[policy]\nanswer_modes = ["scrub", "dp"]\n'
+
+
+@pytest.mark.parametrize(("private", "other"), [("d", "d"), ("d/p", "d"), ("d", "d/p"), ("d/../p", "p"), ("link", "d")])
+def test_documents_under_dp_are_in_no_other_collection(tmp_path: Path, private: str, other: str) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    file = tmp_path / "node.toml"
+    two = '[[collections]]\nname = "{}"\nfolder = "{}"\nanswer_modes = ["{}"]\n'
+    file.write_text(_UNDER_DP + two.format("x", private, "dp") + two.format("y", other, "scrub"))
+    with pytest.raises(SettingsError, match="share documents"):
+        load_settings(NodeSettings, file)
+    file.write_text(_UNDER_DP + two.format("x", private, "dp") + two.format("y", "apart", "scrub"))
+    assert len(load_settings(NodeSettings, file).collections) == 2
+
+
+def test_a_collection_that_would_answer_in_no_mode_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(
+        _UNDER_DP.replace(', "dp"', "") + '[[collections]]\nname = "x"\nfolder = "d"\nanswer_modes = ["dp"]\n'
+    )
+    with pytest.raises(SettingsError, match="would answer in no mode"):
+        load_settings(NodeSettings, file)

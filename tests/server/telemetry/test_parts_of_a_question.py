@@ -18,6 +18,7 @@ from retrievers.store import DocumentStore
 from server.local_federation import free_port
 from server.node.answering import NodeAnswering
 from server.node.inference import InferenceWorker
+from server.node.masking import Masking
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
 from server.telemetry.coordinator import CoordinatorWatch
@@ -85,8 +86,7 @@ async def slow_silo(folder: Path) -> AsyncIterator[NodeAnswering]:
                 stores={"c": store},
                 embedder=embedder,
                 worker=worker,
-                redactor=PatternRedactor(),
-                pattern_redactor=PatternRedactor(),
+                masking=Masking(passages=PatternRedactor(), answers=PatternRedactor(), patterns=PatternRedactor()),
                 workers=workers,
                 alias_key=bytes(32),
             )
