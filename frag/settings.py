@@ -274,13 +274,14 @@ def load_settings(kind: type[_Settings], path: Path) -> _Settings:
         settings: _Settings = _absolute(bound(), path.parent)
         if isinstance(settings, NodeSettings):
             _check_apart(settings.collections, settings.policy)  # again, where links lead
-        return settings
     except _SharedDocumentsError as error:
         raise SettingsError(f"{path}: {error}.", "Change it there.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", "Mend the line that it names.") from error
     except ValidationError as error:
         raise SettingsError(f"{path}: {_places(error)}.", "Mend these values.") from error
+    else:
+        return settings
 
 
 def _absolute(settings: _Settings, base: Path) -> _Settings:

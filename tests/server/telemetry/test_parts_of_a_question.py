@@ -43,6 +43,7 @@ class SlowModel:
         requests: Sequence[GenerationRequest],
         is_cancelled: Callable[[int], bool] = lambda _row: False,
         adaptation: Adaptation | None = None,
+        listeners: object = None,
     ) -> list[Generation]:
         time.sleep(PREFILL_S + DECODE_S)
         return [
