@@ -216,7 +216,7 @@ def test_a_node_that_was_never_enrolled_is_found(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_answers_nothing_is_found() -> None:
-    silent = {"collections": [{"name": "a", "folder": ".", "answer_modes": ["none"]}]}
+    silent = {"policy": {"answer_modes": []}, "collections": [{"name": "a", "folder": "."}]}
     with pytest.raises(UnwellError) as error:
         policy(NodeSettings.model_validate({**NODE, **silent}))
     assert "in common" in error.value.mend
