@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from frag.durable import write_atomic
+from frag.policy_settings import CollectionSettings, DpSettings
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
-from frag.settings import CollectionSettings, DpSettings
 from frag.types import AnswerMode, Document, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker

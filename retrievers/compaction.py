@@ -61,7 +61,7 @@ def _empty_log(connection: sqlite3.Connection, path: Path, wait_s: float) -> Non
                 f"The log of {path} still holds deleted text: another process has been reading for {wait_s:g} s.",
                 "Run `frag node compact` again when it is done.",
             )
-        time.sleep(_LOOK_S)
+        time.sleep(_LOOK_S)  # until readers let go; callers are in worker threads
 
 
 def _num_bytes(path: Path) -> int:

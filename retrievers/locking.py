@@ -43,6 +43,6 @@ def _take_within(handle: int, wait_s: float) -> None:
                 raise NotReadyError(
                     f"Another ingest has been running for {wait_s:g} s.", "Try again when it is done."
                 ) from None
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_S)  # flock has no deadline of its own; callers are in worker threads
         else:
             return

@@ -6,7 +6,6 @@ models.
 """
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from frag.errors import IndexStoreError
 from frag.protocols import Embedder, FloatArray, Progress
 from frag.types import Document, Hit, RetrievalMode
 from retrievers import publication
@@ -26,6 +24,7 @@ from retrievers.ingest import Ingest
 from retrievers.locking import exclusive as _exclusive
 from retrievers.looking import holds, names_under, texts_of
 from retrievers.ranking import matches, rank
+from retrievers.readers import Readers
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
 Source = str | Path | Document | SkippedFile
@@ -71,9 +70,7 @@ class DocumentStore:
         self._path = path
         self._embedder = embedder
         self._live = LiveIndex(embedder.fingerprint, embedder.dimension)
-        self._idle: list[sqlite3.Connection] = []
-        self._idle_lock = threading.Lock()
-        self._closed = False
+        self._readers = Readers(path)
 
     @classmethod
     def open(cls, folder: str | Path, embedder: Embedder) -> Self:
@@ -101,11 +98,7 @@ class DocumentStore:
 
     def close(self) -> None:
         """Closes the files. Searches that run in other threads end first."""
-        with self._idle_lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._readers.close()
 
     def ingest(
         self,
@@ -194,7 +187,7 @@ class DocumentStore:
             IndexStoreError: The index cannot be written, or somebody read from it for longer than `wait_s`.
             NotReadyError: An ingest runs for longer than `wait_s`.
         """
-        self._check_open()
+        self._readers.check_open()
         return compact_folder(self._path.parent, wait_s)
 
     def search(self, question: str, top_k: int, mode: RetrievalMode = RetrievalMode.HYBRID) -> list[Hit]:
@@ -281,13 +274,8 @@ class DocumentStore:
     @contextmanager
     def _reading(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
         """A read transaction on a connection from the pool, with the snapshot that belongs to it."""
-        with index_errors(self._path):
-            connection = self._take_connection()
-            try:
-                with self._live.read(connection) as snapshot:
-                    yield connection, snapshot
-            finally:
-                self._give_back(connection)
+        with index_errors(self._path), self._readers.one() as connection, self._live.read(connection) as snapshot:
+            yield connection, snapshot
 
     @contextmanager
     def _searching(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
@@ -297,30 +285,12 @@ class DocumentStore:
                 raise other_embedder_error()
             yield connection, snapshot
 
-    def _take_connection(self) -> sqlite3.Connection:
-        with self._idle_lock:
-            self._check_open()
-            if self._idle:
-                return self._idle.pop()
-        return connect(self._path, read_only=True)
-
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        with self._idle_lock:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        connection.close()
-
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A write connection of its own, so that deletions go on beside an ingest."""
-        self._check_open()
+        self._readers.check_open()
         with index_errors(self._path), closing(connect(self._path)) as connection:
             yield connection
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise IndexStoreError(f"The collection {self._path.parent} is closed.", "Open it again.")
 
 
 def count_documents(folder: str | Path) -> int:

@@ -6,10 +6,11 @@ import msgspec
 
 from frag.errors import ModelError
 from frag.models import Kind, locate
+from frag.policy_settings import DEFAULT_ENTITY_TYPES
 from frag.privacy.pii import PresidioRedactor
 from frag.privacy.questions import QuestionPatterns, ScrubbedQuestion, scrub_question
 from frag.protocols import Redactor
-from frag.settings import DEFAULT_ENTITY_TYPES, QuestionScrub
+from frag.settings import QuestionScrub
 
 
 class QuestionView(msgspec.Struct, frozen=True, kw_only=True):

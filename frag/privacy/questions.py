@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from frag.policy_settings import DEFAULT_ENTITY_TYPES
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.redaction import PLACEHOLDER, Span, replace, resolve_overlaps
 from frag.protocols import Redactor
-from frag.settings import DEFAULT_ENTITY_TYPES
 
 _WORD = r"[^\W\d_][\w'\u2019-]+"
 _PROPER = r"[A-Z][\w'\u2019-]+"

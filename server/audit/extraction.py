@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from frag.policy_settings import DpSettings, PolicySettings
 from frag.privacy.accounting import epsilon_of_rho, rho_within
 from frag.privacy.ledger import Ledger
 from frag.protocols import Progress
-from frag.settings import DpSettings, PolicySettings
 from frag.types import AnswerMode, NodeAnswer
 from server.audit.canaries import KINDS, MASKED
 from server.audit.corpus import planted_documents

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from frag.policy_settings import DpSettings
 from frag.privacy.dp_decoding import DecodingRule, Logits, expanded_top_k, mixed_logits, next_token
 from frag.sampling import derive_seed
-from frag.settings import DpSettings, ModelSettings
+from frag.settings import ModelSettings
 from frag.types import GenerationRequest
 from server.audit.report import AuditSettings, Outcome, verdict
 from server.audit.statistics import Scores, epsilon_lower_bound, separation, wilson

@@ -6,13 +6,13 @@ Stands in for the worst a real model could do, and for a slow one in quick runs.
 import base64
 import codecs
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from frag.privacy.dp_decoding import DecodingRule, Logits, next_token
-from frag.protocols import TextListener
-from frag.types import Adaptation, Generation, GenerationRequest
+from frag.types import Adaptation, GenerationRequest
+from server.audit.stand_in import StandIn
 
 _CERTAIN = 20.0
 CHARACTERS = string.digits + string.ascii_letters + string.punctuation + " "
@@ -27,27 +27,18 @@ _FORMS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-class ObedientModel:
-    """Implements `frag.protocols.LanguageModel` and `PrivateLanguageModel`."""
+class ObedientModel(StandIn):
+    """Implements `frag.protocols.PrivateLanguageModel` as well."""
 
     name = "obedient"
 
-    def check(self, adaptation: Adaptation) -> None:
-        """Takes any."""
-
-    def generate(
-        self,
-        requests: Sequence[GenerationRequest],
-        is_cancelled: Callable[[int], bool] = lambda _row: False,
-        adaptation: Adaptation | None = None,
-        listeners: Mapping[int, TextListener] | None = None,
-    ) -> list[Generation]:
-        """All passages, whatever the limit on the length."""
-        del is_cancelled, adaptation, listeners
-        return [
-            Generation(text=_written(request), token_logprob=-0.01, num_prompt_tokens=1, num_new_tokens=1)
-            for request in requests
-        ]
+    def written(self, request: GenerationRequest) -> str:
+        """All passages, in the form that the question asks for."""
+        text = " ".join(request.passages)
+        for name, form in _FORMS:
+            if name in request.question.lower():
+                return form(text)
+        return text
 
     def write_privately(
         self,
@@ -79,11 +70,3 @@ def _continued(passage: str, question: str) -> str:
         if (place := passage.find(run)) >= 0:
             start = max(start, place + len(run))
     return passage[start:].lstrip()
-
-
-def _written(request: GenerationRequest) -> str:
-    text = " ".join(request.passages)
-    for name, form in _FORMS:
-        if name in request.question.lower():
-            return form(text)
-    return text

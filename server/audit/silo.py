@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from frag.policy_settings import CollectionSettings, DpSettings, PolicySettings
 from frag.protocols import LanguageModel
-from frag.settings import CollectionSettings, DpSettings, ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from frag.types import AnswerMode, NodeAnswer, RetrievalMode
 from server.node.answering import NodeAnswering
 from server.node.assembly import load_language_model, open_answering

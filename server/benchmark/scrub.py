@@ -4,9 +4,10 @@ import statistics
 import time
 
 from frag.models import Kind, locate
+from frag.policy_settings import PolicySettings
 from frag.privacy.pii import PresidioRedactor
 from frag.privacy.release import Draft, ReleaseRules, release
-from frag.settings import ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from frag.types import AnswerMode
 
 _SENTENCES = (

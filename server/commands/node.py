@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from frag.settings import CollectionSettings, NodeSettings
+    from frag.policy_settings import CollectionSettings
+    from frag.settings import NodeSettings
     from retrievers.store import DocumentStore, IngestReport
     from server.node.state import NodeFolder
 

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from frag.answers import METHODS, make_aggregator
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.protocols import Aggregator, TextListener
-from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, CoordinatorSettings, PolicySettings
+from frag.settings import NO_LANGUAGE_MODEL, CoordinatorSettings
 from frag.types import AnswerMode, Generation, GenerationRequest, RetrievalMode
 from server.console.pages import console_routes
 from server.coordinator.answer_views import QueryResponse

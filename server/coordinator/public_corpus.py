@@ -4,7 +4,7 @@ import frag
 from frag.errors import FragError
 from frag.types import NodeAnswer
 from server.coordinator.links import NodeFailedError, Question, ask_message
-from server.node.process import Answers
+from server.node.parts import Answers
 from server.wire.messages import Ready
 
 

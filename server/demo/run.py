@@ -15,7 +15,8 @@ from rich.console import Console
 from frag.durable import write_private
 from frag.errors import ConflictError, FragError, NotFoundError
 from frag.models import Kind, locate
-from frag.settings import CollectionSettings, ModelSettings
+from frag.policy_settings import CollectionSettings
+from frag.settings import ModelSettings
 from server.asking import print_answer
 from server.local_federation import LocalFederation
 from server.node.assembly import load_embedder, open_stores

@@ -8,9 +8,10 @@ from contextlib import closing
 from functools import partial
 
 from frag.errors import FragError, IndexStoreError
+from frag.policy_settings import CollectionSettings
 from frag.privacy.ledger import Ledger
 from frag.roster import pinned_nodes
-from frag.settings import CollectionSettings, NodeSettings
+from frag.settings import NodeSettings
 from frag.types import AnswerMode
 from retrievers.database import DATABASE_NAME, connect, index_errors
 from server.doctor import network

@@ -16,11 +16,12 @@ from typing import Any
 
 from frag.errors import BadRequestError
 from frag.models import Kind, locate
+from frag.policy_settings import DEFAULT_ENTITY_TYPES
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.pii import MIN_SCORE, PresidioRedactor, plain_analyzer
 from frag.privacy.redaction import Span, resolve_overlaps
 from frag.protocols import Redactor
-from frag.settings import DEFAULT_ENTITY_TYPES, ModelSettings
+from frag.settings import ModelSettings
 
 TYPES = (
     "PERSON",

@@ -23,12 +23,13 @@ from frag.answers import make_aggregator
 from frag.answers.consensus import agree
 from frag.durable import write_atomic
 from frag.models import Kind, locate
+from frag.policy_settings import CollectionSettings, DpSettings, PolicySettings
 from frag.privacy.dp_decoding import DecodingRule
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.pii import PresidioRedactor
 from frag.privacy.redaction_cache import RedactionCache
 from frag.protocols import Embedder, LanguageModel, PrivateLanguageModel
-from frag.settings import CollectionSettings, DpSettings, ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from frag.types import AnswerMode, Document, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
 from server.coordinator.embedding import cosines

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from frag.answers.calibration import answer_score
 from frag.answers.untrusted import as_data
+from frag.policy_settings import PolicySettings
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray
-from frag.settings import ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker

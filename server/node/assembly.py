@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from frag.models import Kind, locate
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.privacy.ledger import Ledger
 from frag.privacy.pii import PatternRedactor, PresidioRedactor
 from frag.privacy.redaction_cache import RedactionCache
 from frag.protocols import Embedder, LanguageModel
-from frag.settings import NO_LANGUAGE_MODEL, CollectionSettings, ModelSettings, PolicySettings
+from frag.settings import NO_LANGUAGE_MODEL, ModelSettings
 from frag.types import AnswerMode
 from retrievers.embedding import SentenceEmbedder
 from retrievers.store import DocumentStore
@@ -85,7 +86,8 @@ async def open_answering(
         patterns = PatternRedactor(policy.entity_types)
         masking = Masking(passages=patterns, answers=patterns, patterns=patterns)
         if set(rules.modes()) - {AnswerMode.NONE, AnswerMode.DP}:
-            masking = await _open_masking(stack, models, policy, index_folder, stores)
+            open_ = {name: store for name, store in stores.items() if name not in rules.under_dp()}
+            masking = await _open_masking(stack, models, policy, index_folder, open_)
         private = None
         if ledger is not None and rules.under_dp():
             opened = await asyncio.to_thread(Ledger.open, ledger)

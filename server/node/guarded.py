@@ -15,8 +15,7 @@ from frag.sealing import KeyCard
 from frag.types import AnswerMode, NodeAnswer
 from server.node.gate import STOPPED, Gate
 from server.node.journal import Entry
-from server.node.offer import Keywords, Profiles, Seals
-from server.node.process import Answers, Trains
+from server.node.parts import Answers, Keywords, Profiles, Seals, Trains
 from server.node.training.desk import Carrier
 from server.wire.messages import Ask, KeywordStage, KeywordTerms, Progress, SealedAsk, SumStage, Train, Trained
 

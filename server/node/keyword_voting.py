@@ -15,12 +15,12 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.errors import ForbiddenError, SecureSumError, SettingsError
+from frag.policy_settings import DpSettings
 from frag.privacy.keywords import MAX_CANDIDATES, MAX_NOISE_MULTIPLIER, KeywordRule, noised, tally
 from frag.privacy.words import MAX_WORD_CHARS
 from frag.secagg import Parameters, Participant
 from frag.secagg.messages import Confirmations, Inbox, Key, Name, Roster, Survivors
 from frag.secagg.ring import RingArray
-from frag.settings import DpSettings
 from server.wire.messages import MIN_KEYWORD_RHO, KeywordStage, KeywordTerms, Question
 
 _MAX_UNDER_WAY = 32

@@ -15,10 +15,11 @@ import structlog
 
 import frag
 from frag.errors import IndexStoreError
+from frag.policy_settings import PolicySettings
 from frag.privacy.redaction import PLACEHOLDER, Span, redact
 from frag.privacy.redaction_cache import RedactionCache
 from frag.protocols import Redactor
-from frag.settings import ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from retrievers.store import DocumentStore
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

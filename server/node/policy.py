@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from frag.settings import CollectionSettings, PolicySettings
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.types import AnswerMode
 from server.rate import TokenBucket
 

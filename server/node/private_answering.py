@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from frag.errors import ModelError
+from frag.policy_settings import CollectionSettings, DpSettings
 from frag.privacy.accounting import allowed_clip, rho_within
 from frag.privacy.dp_decoding import DecodingRule
 from frag.privacy.ledger import Ledger
 from frag.privacy.redaction import redact
 from frag.protocols import Embedder, FloatArray, LanguageModel, PrivateLanguageModel, Redactor
-from frag.settings import CollectionSettings, DpSettings
 from frag.types import Adaptation, AnswerMode, GenerationRequest, Hit, NodeAnswer
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import aiohttp
 import structlog
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import frag
 from frag.errors import FragError, ProtocolError
-from frag.types import AnswerMode, NodeAnswer
-from server.node.offer import Keywords, MayStop, Offer, Profiles, Seals
+from server.node.offer import Offer
+from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, TakesPrompts, Trains
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -50,34 +50,6 @@ _PROGRESS_S = 1.0
 
 Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
 OnState = Callable[[Literal["connected", "disconnected"]], None]
-
-
-class Answers(Protocol):
-    """What stands behind the connection: the real thing, or a null handler in benchmarks."""
-
-    async def answer(self, ask: Ask) -> NodeAnswer: ...
-
-    def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
-        """Allowed modes, embedder fingerprint, number of documents. May read the disk."""
-
-
-class Trains(Protocol):
-    """What does a round of training."""
-
-    def dataset_names(self) -> tuple[str, ...]: ...
-
-    async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
-
-    async def sum_stage(self, request: SumStage) -> bytes: ...
-
-
-class TakesPrompts(Protocol):
-    """What makes a prompt version live."""
-
-    @property
-    def version(self) -> str: ...
-
-    async def promote(self, request: Promote) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

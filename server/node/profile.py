@@ -16,12 +16,13 @@ import structlog
 
 from frag.durable import write_private
 from frag.errors import FragError, LedgerError
+from frag.policy_settings import DpSettings
 from frag.privacy.accounting import rho_within
 from frag.privacy.discrete_gaussian import discrete_gaussian
 from frag.privacy.ledger import Ledger
 from frag.protocols import Embedder, FloatArray
 from frag.routing import ANCHOR_TEXTS, ANCHORS_ID, Profile, noised, rho_of_publication, topic_counts
-from frag.settings import DpSettings, RoutingSettings
+from frag.settings import RoutingSettings
 
 _log = structlog.get_logger()
 

@@ -12,7 +12,8 @@ from frag.errors import SealingError
 from frag.sealing import KeyCard, Opened, info_of, require_signature, seal, unseal
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
-from server.node.process import Answers, Peer
+from server.node.parts import Answers
+from server.node.process import Peer
 from server.node.state import NodeFolder
 from server.rate import TokenBucket
 from server.sealed.contents import MAX_LIFETIME_S, Inquiry, decode_inquiry, encode_answer

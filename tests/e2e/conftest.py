@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from frag.settings import CollectionSettings, ModelSettings
+from frag.policy_settings import CollectionSettings
+from frag.settings import ModelSettings
 from server.local_federation import LocalFederation
 from server.node.assembly import load_embedder, open_stores
 

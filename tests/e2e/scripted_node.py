@@ -7,7 +7,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from frag.settings import CollectionSettings, NodeSettings
+from frag.policy_settings import CollectionSettings
+from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
 from frag.types import AnswerMode, Citation, NodeAnswer
 from server.node.policy import NodePolicy

@@ -6,8 +6,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from frag.policy_settings import PolicySettings
 from frag.privacy.verbatim import VerbatimGuard
-from frag.settings import ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from server.local_federation import free_port
 from server.wire.codec import decode_to_coordinator
 from server.wire.messages import Reply

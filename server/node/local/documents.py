@@ -14,7 +14,7 @@ import msgspec
 
 from frag.durable import sync_folder
 from frag.errors import ConflictError, DocumentError, NotFoundError, NotReadyError
-from frag.settings import CollectionSettings
+from frag.policy_settings import CollectionSettings
 from frag.types import Document
 from retrievers.documents import SkippedFile, load_file, load_part
 from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED

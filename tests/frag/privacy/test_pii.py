@@ -11,9 +11,9 @@ from hypothesis import given, settings
 
 from frag.errors import ModelError, SettingsError
 from frag.models.cache import model_folder
+from frag.policy_settings import DEFAULT_ENTITY_TYPES
 from frag.privacy.entities import ENTITY_TYPES, RECOGNIZER_CLASSES
 from frag.privacy.pii import PresidioRedactor, redact
-from frag.settings import DEFAULT_ENTITY_TYPES
 from tests.frag.privacy.canaries import identifiers, surroundings
 
 MODEL_FOLDER = model_folder("en-core-web-sm")

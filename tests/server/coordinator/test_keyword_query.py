@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from frag.policy_settings import CollectionSettings, DpSettings
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
 from frag.secagg.messages import Keys
-from frag.settings import CollectionSettings, DpSettings
 from frag.types import Document, Generation, GenerationRequest
 from retrievers.store import DocumentStore
 from server.coordinator import lexicon, links

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.errors import ForbiddenError, LedgerError, SecureSumError, SettingsError
+from frag.policy_settings import DpSettings
 from frag.privacy.ledger import Ledger
 from frag.secagg import Parameters, Participant
 from frag.secagg.messages import Inbox, Keys, Roster, Shares
-from frag.settings import DpSettings
 from server.node.keyword_voting import KeywordDesk, KeywordStart, session_name
 from server.wire.messages import KeywordStage, SumStageName
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from frag.settings import CollectionSettings, PolicySettings
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.types import AnswerMode
 from server.node.policy import NodePolicy
 

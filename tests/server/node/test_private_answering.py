@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from frag.errors import LedgerError, SettingsError
+from frag.policy_settings import CollectionSettings, DpSettings, PolicySettings
 from frag.privacy.accounting import decoding_rho, rho_within
 from frag.privacy.dp_decoding import DecodingRule
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
-from frag.settings import CollectionSettings, DpSettings, NodeSettings, PolicySettings
+from frag.settings import NodeSettings
 from frag.types import Adaptation, AnswerMode, Document, GenerationRequest, Hit, Place, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.inference import InferenceWorker

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from frag.policy_settings import DpSettings
 from frag.privacy.ledger import Ledger
 from frag.routing import ANCHOR_TEXTS, NUM_ANCHORS
-from frag.settings import DpSettings, RoutingSettings
+from frag.settings import RoutingSettings
 from server.node.profile import ProfileDesk, Voter, united
 from tests.doubles import HashingEmbedder
 

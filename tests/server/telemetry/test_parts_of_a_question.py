@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.privacy.patterns import PatternRedactor
-from frag.settings import CollectionSettings, ModelSettings, PolicySettings
+from frag.settings import ModelSettings
 from frag.types import Adaptation, AnswerMode, Generation, GenerationRequest, NodeAnswer
 from retrievers.store import DocumentStore
 from server.local_federation import free_port

@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from frag.policy_settings import CollectionSettings, PolicySettings
 from frag.privacy.ledger import Ledger
 from frag.privacy.patterns import PatternRedactor
 from frag.privacy.redaction_cache import RedactionCache
 from frag.protocols import TextListener
-from frag.settings import CollectionSettings, ModelSettings, NodeSettings, PolicySettings
+from frag.settings import ModelSettings, NodeSettings
 from frag.types import Adaptation, AnswerMode, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
 from server.node.answering import NodeAnswering

@@ -1,0 +1,70 @@
+"""What stands behind a node's connection: the real parts, or stand-ins in benchmarks and tests."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from frag.routing import Profile
+from frag.sealing import KeyCard
+from frag.types import AnswerMode, NodeAnswer
+from server.wire.messages import Ask, KeywordStage, KeywordTerms, Progress, Promote, SealedAsk, SumStage, Train, Trained
+
+
+class Answers(Protocol):
+    """What stands behind the connection: the real thing, or a null handler in benchmarks."""
+
+    async def answer(self, ask: Ask) -> NodeAnswer: ...
+
+    def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
+        """Allowed modes, embedder fingerprint, number of documents. May read the disk."""
+
+
+class Trains(Protocol):
+    """What does a round of training."""
+
+    def dataset_names(self) -> tuple[str, ...]: ...
+
+    async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
+
+    async def sum_stage(self, request: SumStage) -> bytes: ...
+
+
+class TakesPrompts(Protocol):
+    """What makes a prompt version live."""
+
+    @property
+    def version(self) -> str: ...
+
+    async def promote(self, request: Promote) -> None: ...
+
+
+class Seals(Protocol):
+    """What opens sealed questions and seals the answers."""
+
+    def card(self) -> KeyCard:
+        """The key that is announced; changes now and then. May write the disk."""
+
+    async def answer(self, request: SealedAsk) -> bytes: ...
+
+
+class Profiles(Protocol):
+    """What publishes the topic profile. Both may read the disk."""
+
+    def current(self) -> Profile | None: ...
+
+    def publish_if_due(self) -> None: ...
+
+
+class Keywords(Protocol):
+    """What takes part in a sum of votes for keywords."""
+
+    @property
+    def terms(self) -> KeywordTerms: ...
+
+    async def carry_out(self, request: KeywordStage) -> bytes: ...
+
+
+class MayStop(Protocol):
+    """What knows whether the operator has stopped release. Never blocks."""
+
+    @property
+    def stopped(self) -> bool: ...
