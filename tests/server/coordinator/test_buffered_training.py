@@ -34,26 +34,24 @@ def buffered(number: int, buffer_size: int, **rounds: Any) -> dict[str, Any]:
 async def test_rounds_go_on_while_a_node_is_slow_and_its_update_counts_when_it_comes(
     federation: InProcessFederation,
 ) -> None:
-    quick_done = asyncio.Event()
-    waits = iter((quick_done, asyncio.Event()))
+    two_rounds_done, never = asyncio.Event(), asyncio.Event()
+    slow_waits, quick_waits = iter((two_rounds_done, never)), iter((None, None, never))
 
-    async def wait() -> None:
-        await next(waits).wait()
+    async def wait_slow() -> None:
+        await next(slow_waits).wait()
 
-    await join(federation, "slow", ScriptedTrainer(federation.url, honest(2.0), before=wait))
-    quick = ScriptedTrainer(federation.url, honest(1.0))
-    await join(federation, "quick", quick)
-    running = asyncio.create_task(run(federation, buffered(4, 1)))
-    await federation.until(lambda: len(quick.seen) >= 3)
-    quick_done.set()
-    job = await running
+    async def wait_quick() -> None:
+        if until := next(quick_waits):
+            two_rounds_done.set()
+            await until.wait()
+
+    await join(federation, "slow", ScriptedTrainer(federation.url, honest(2.0), before=wait_slow))
+    await join(federation, "quick", ScriptedTrainer(federation.url, honest(1.0), before=wait_quick))
+    job = await run(federation, buffered(3, 1))
     assert job["state"] == "done", job
-    nodes = [played["nodes"] for played in job["rounds"]]
-    assert nodes[:2] == [["quick"], ["quick"]]
-    late = nodes.index(["slow"])
-    assert nodes.count(["slow"]) == 1
-    # it had begun at round 0, so its update is `late` steps old
-    expected = 3 * 1.0 + 2.0 / (1 + late) ** 0.5
+    assert [played["nodes"] for played in job["rounds"]] == [["quick"], ["quick"], ["slow"]]
+    # the slow update began at round 0, so it is two steps old
+    expected = 2 * 1.0 + 2.0 / (1 + 2) ** 0.5
     np.testing.assert_allclose((await weights_of(federation, job))["w"], expected, rtol=1e-5)
 
 
