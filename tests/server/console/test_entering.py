@@ -15,6 +15,7 @@ async def test_a_wrong_key_is_refused_with_what_to_do(federation: InProcessFeder
     await visitor.sign_in(federation.url, "frag_wrong")
     await expect(page.get_by_role("alert")).to_contain_text("unknown or revoked")
     await expect(page.get_by_role("alert")).to_contain_text("frag coordinator key add")
+    assert "null" not in await page.locator("body").inner_text()
     await visitor.inspect("wrong-key")
     await page.get_by_label("API key").fill(federation.api_key)
     await page.keyboard.press("Enter")
@@ -98,4 +99,3 @@ async def test_the_switch_turns_the_page_dark_and_is_remembered(
     assert await page.evaluate(paper) != light
     await page.reload()
     await expect(page.get_by_role("button", name="Theme")).to_have_text("Theme: dark")
-    await visitor.inspect("sign-in")

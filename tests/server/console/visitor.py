@@ -60,7 +60,8 @@ class Visitor:
                 await self.page.set_viewport_size({"width": width, "height": height})
                 await self.page.screenshot(path=SHOTS / f"{name}-{theme}-{width}.png", full_page=True)
                 assert await self._overflow() <= 0, f"{name} is wider than {width} px"
-                assert await self.barriers() == [], f"{name}, {theme}, {width} px"
+                if (theme == "dark") == (width == 390):  # colours do not depend on the width: each once is enough
+                    assert await self.barriers() == [], f"{name}, {theme}, {width} px"
         await self.page.emulate_media(color_scheme="light")
 
     async def _overflow(self) -> int:

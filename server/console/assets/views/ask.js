@@ -1,7 +1,7 @@
 // Ask a question and watch nodes answer.
 
 import { get, session, stream } from "../api.js";
-import { announce, choice, el, failure, field, heading, pill, state } from "../dom.js";
+import { announce, choice, el, failure, field, heading, pill, prose, state } from "../dom.js";
 import { rememberAnswer } from "../spent.js";
 import { AGGREGATIONS, MODES, failed, modeName, ms } from "../words.js";
 import { answerCard } from "./answer.js";
@@ -86,7 +86,7 @@ async function ask(body, results, form, signal) {
 
 function failedList(rows) {
   if (!rows?.length) return null;
-  return el("ul", { class: "plain" }, rows.map((row) => el("li", {}, el("strong", {}, row.node), ": ", failed(row.code))));
+  return el("ul", { class: "plain" }, rows.map((row) => el("li", {}, el("strong", {}, row.node), ": ", prose(failed(row.code)))));
 }
 
 /** One row a node: waiting until it replies, with how long that took. */
