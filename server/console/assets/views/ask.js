@@ -17,7 +17,7 @@ export async function askView({ signal }) {
         : el("p", { class: "mend" }, "The federation's operator enrolls nodes.")));
   }
   const connected = nodes.filter((node) => node.connected).length;
-  const lead = `${connected} of ${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} connected. Documents never leave them.`;
+  const lead = `${connected} of ${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} connected. Each answers from its own documents.`;
   return el("div", { class: "view narrow" }, heading("Ask", lead), form,
     connected ? null : el("div", { class: "notice warn" }, el("strong", {}, "Nobody is there to answer"),
       el("p", {}, "All enrolled nodes are disconnected. Start them with ", el("code", {}, "frag node run"), ".")), results);
