@@ -32,6 +32,8 @@ def test_the_wheel_holds_all_packages_and_their_data(distributions: Path) -> Non
         "retrievers/store.py",
         "prompt_tuning/language_model.py",
         "server/cli.py",
+        "server/console/assets/index.html",
+        "server/console/assets/views/ask.js",
         "server/coordinator/migrations/versions/0001_identities.py",
         "server/demo/silos/riverside/visits.md",
     ):

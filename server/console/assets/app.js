@@ -32,14 +32,15 @@ function themeButton() {
 
 function drawBar(current) {
   const links = session.who ? ROUTES.filter((route) => session.may(...route.scopes)) : [];
-  bar.replaceChildren(
+  bar.replaceChildren(...[
     el("a", { class: "brand", href: "#/ask", "aria-label": "frag, to the start" }, el("img", { src: "/console/mark.svg", alt: "", width: 26, height: 26 }), el("span", {}, "frag")),
     links.length ? el("nav", { "aria-label": "Views" }, el("ul", {}, links.map((route) => el("li", {},
       el("a", { href: `#/${route.path}`, "aria-current": route.path === current ? "page" : null }, icon(route.path), el("span", {}, route.label)))))) : null,
     el("div", { class: "foot" },
       session.who ? el("span", { class: "who", title: `Scopes: ${session.who.scopes.join(", ")}` }, session.who.label) : null,
       themeButton(),
-      session.key ? el("button", { type: "button", class: "quiet", onclick: signOut }, icon("out"), el("span", {}, "Sign out")) : null));
+      session.key ? el("button", { type: "button", class: "quiet", onclick: signOut }, icon("out"), el("span", {}, "Sign out")) : null),
+  ].filter(Boolean));
 }
 
 function signOut() {

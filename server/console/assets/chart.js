@@ -3,8 +3,8 @@
 import { el, svg } from "./dom.js";
 import { number } from "./words.js";
 
-const WIDTH = 560, HEIGHT = 220;
-const LEFT = 46, RIGHT = 14, TOP = 14, BOTTOM = 30;
+const WIDTH = 560, HEIGHT = 240;
+const LEFT = 58, RIGHT = 14, TOP = 14, BOTTOM = 36;
 
 /** `series`: [{name, tone, points: [[x, y], …]}]; x is a round, `last` the number of rounds planned. */
 export function lineChart({ title, series, last, bounds }) {
@@ -33,7 +33,7 @@ function gridLines(low, high, y) {
   return [0, 1, 2, 3, 4].map((step) => {
     const value = low + ((high - low) * step) / 4;
     return [svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
-      svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, number(value, 2))];
+      svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, number(value))];
   });
 }
 

@@ -40,15 +40,18 @@ export function icon(name) {
 
 export const pill = (tone, text) => el("span", { class: `pill ${tone}` }, el("span", { class: "dot", "aria-hidden": "true" }), text);
 
+/** Text with `code` between backticks, as nodes. */
+export const prose = (text) => String(text).split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+
 export function state(title, text, ...more) {
-  return el("div", { class: "state" }, el("h2", {}, title), text ? el("p", {}, text) : null, more);
+  return el("div", { class: "state" }, el("h2", {}, title), text ? el("p", {}, prose(text)) : null, more);
 }
 
 export function failure(error, ...more) {
   return el("div", { class: "notice bad", role: "alert" },
     el("strong", {}, error.title ?? "This did not work"),
-    el("p", {}, error.what ?? String(error)),
-    error.mend ? el("p", { class: "mend" }, error.mend) : null, more);
+    el("p", {}, prose(error.what ?? String(error))),
+    error.mend ? el("p", { class: "mend" }, prose(error.mend)) : null, more);
 }
 
 export function heading(title, lead, ...actions) {

@@ -4,7 +4,7 @@ import { session } from "./api.js";
 import { el, field } from "./dom.js";
 
 export function loginView(start, message) {
-  const key = el("input", { type: "password", name: "key", autocomplete: "off", spellcheck: "false", required: true });
+  const key = el("input", { type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const form = el("form", { class: "login card" },
     el("h1", {}, "Sign in"),
     el("p", {}, "Ask across documents that stay with their owners."),

@@ -25,7 +25,7 @@ const FAILURES = {
 export const MODES = {
   scrub: ["Scrubbed", "Most identifiers of known types are masked and no long run of words is copied. A filter, not differential privacy."],
   consensus: ["Consensus", "Only what several operators say comes out. The coordinator reads every answer; not differential privacy."],
-  dp: ["Differentially private", "Only nodes that keep a private collection answer. Each answer states its bound, ε and δ."],
+  dp: ["Differentially private", "Only nodes that keep a private collection answer. An answer states ε and δ where its node claims a bound."],
   none: ["Unfiltered", "Nothing is filtered: for public documents."],
 };
 
@@ -62,7 +62,11 @@ export function ms(value) {
   return value < 1000 ? `${value < 10 ? value.toFixed(1) : Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 }
 
-export const number = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+export function number(value, digits = 3) {
+  if (!Number.isFinite(value)) return "–";
+  const small = value !== 0 && Math.abs(value) < 1e-3;
+  return small ? value.toExponential(digits - 1).replace(/\.?0*e/, "e").replace("-", "−") : String(Number(value.toPrecision(digits)));
+}
 export const count = (value) => (Number.isFinite(value) ? value.toLocaleString("en") : "–");
 
 export function bytes(value) {

@@ -1,6 +1,6 @@
 // The answer and what it rests on.
 
-import { el, pill } from "../dom.js";
+import { el, pill, prose } from "../dom.js";
 import { METHODS, failed, modeName, ms, number, reason } from "../words.js";
 
 export function answerCard(done) {
@@ -67,7 +67,7 @@ function stepName(step) {
 
 function rowsOf(title, rows) {
   return rows.length ? el("section", {}, el("h3", {}, title), el("dl", { class: "reasons" },
-    rows.map(([name, text, tone]) => el("div", {}, el("dt", {}, pill(tone, name)), el("dd", {}, text))))) : null;
+    rows.map(([name, text, tone]) => el("div", {}, el("dt", {}, pill(tone, name)), el("dd", {}, prose(text)))))) : null;
 }
 
 const withheld = (done) => rowsOf("What was withheld, and why", done.withheld.map((row) => [row.node, reason(row.reason), "warn"]));

@@ -1,7 +1,7 @@
 // Ask a question and watch nodes answer.
 
 import { get, session, stream } from "../api.js";
-import { announce, choice, el, failure, field, heading, pill, state } from "../dom.js";
+import { announce, choice, el, failure, field, heading, pill, prose, state } from "../dom.js";
 import { rememberAnswer } from "../spent.js";
 import { AGGREGATIONS, MODES, failed, modeName, ms } from "../words.js";
 import { answerCard } from "./answer.js";
@@ -17,7 +17,7 @@ export async function askView({ signal }) {
         : el("p", { class: "mend" }, "The federation's operator enrolls nodes.")));
   }
   const connected = nodes.filter((node) => node.connected).length;
-  const lead = `${connected} of ${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} connected. Documents never leave them.`;
+  const lead = `${connected} of ${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} connected. Each answers from its own documents.`;
   return el("div", { class: "view narrow" }, heading("Ask", lead), form,
     connected ? null : el("div", { class: "notice warn" }, el("strong", {}, "Nobody is there to answer"),
       el("p", {}, "All enrolled nodes are disconnected. Start them with ", el("code", {}, "frag node run"), ".")), results);
@@ -86,7 +86,7 @@ async function ask(body, results, form, signal) {
 
 function failedList(rows) {
   if (!rows?.length) return null;
-  return el("ul", { class: "plain" }, rows.map((row) => el("li", {}, el("strong", {}, row.node), ": ", failed(row.code))));
+  return el("ul", { class: "plain" }, rows.map((row) => el("li", {}, el("strong", {}, row.node), ": ", prose(failed(row.code)))));
 }
 
 /** One row a node: waiting until it replies, with how long that took. */

@@ -19,7 +19,7 @@ export async function auditView({ signal, refuse }) {
   more.addEventListener("click", () => page().catch(refuse));
   const found = await page();
   return el("div", { class: "view" }, heading("Audit log", "Administrative acts alone. Questions and answers are never in it."), verdict(found),
-    el("section", { class: "card" }, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Entries" }, el("table", {},
+    el("section", { class: "card" }, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Entries" }, el("table", { class: "audit" },
       el("thead", {}, el("tr", {}, ["When", "Act", "Subject", "Hash"].map((name) => el("th", { scope: "col", class: "text" }, name)))), body)), more));
 }
 

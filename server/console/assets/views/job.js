@@ -71,7 +71,7 @@ function roundsTable(job) {
   if (!job.rounds.length) return "";
   const names = Object.keys(METRICS).filter((name) => points(job, name).length);
   return el("section", { class: "card" }, el("h2", {}, "Rounds"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Figures by round" }, el("table", {},
-    el("thead", {}, el("tr", {}, ["Round", ...names.map((name) => METRICS[name]), "Nodes", "Out", "In", "Seconds"].map((name) => el("th", { scope: "col" }, name)))),
+    el("thead", {}, el("tr", {}, ["Round", ...names.map((name) => METRICS[name]), "Nodes", "Out", "In", "Seconds"].map((name) => el("th", { scope: "col", class: name === "Nodes" ? "text" : null }, name)))),
     el("tbody", {}, job.rounds.map((row) => el("tr", {}, el("th", { scope: "row" }, row.round), names.map((name) => el("td", {}, number(row.metrics[name]))),
       el("td", { class: "text" }, row.nodes.join(", ")), el("td", {}, bytes(row.bytes_out)), el("td", {}, bytes(row.bytes_in)), el("td", {}, number(row.seconds))))))));
 }

@@ -5,7 +5,7 @@ import { choice, el, failure, field, heading, state } from "../dom.js";
 
 const METHODS = [["lora", "LoRA: small additions to the model's weights"], ["prompt", "Prompt: virtual tokens"], ["p_tuning", "P-tuning: virtual tokens through an encoder"],
   ["deep", "Deep prompt: keys and values at every layer"], ["generator", "Generator: a prompt made from the question"], ["full", "Full: all weights"]];
-const MODES = [["plain", "Plain: the coordinator sees each update"], ["robust", "Robust: withstands dishonest nodes"], ["secagg", "Secure sum: the coordinator sees the sum alone"]];
+const MODES = [["plain", "Plain: each update is seen"], ["robust", "Robust: against dishonest nodes"], ["secagg", "Secure sum: the sum alone is seen"]];
 const STRATEGIES = [["fedavg", "FedAvg"], ["fedprox", "FedProx"], ["fedavgm", "FedAvgM"], ["fedadam", "FedAdam"], ["fedyogi", "FedYogi"], ["fedadagrad", "FedAdagrad"]];
 
 export async function jobFormView({ signal }) {
@@ -43,8 +43,7 @@ function jobForm(holders) {
     event.preventDefault();
     submit.disabled = true;
     try {
-      const kind = method.value === "full" || method.value === "lora" ? { kind: method.value } : { kind: method.value, place: place.value };
-      if (method.value === "lora") kind.place = place.value;
+      const kind = { kind: method.value, place: place.value };
       const made = await post("/v1/jobs", {
         name: name.value, dataset: dataset.value, method: kind, strategy: { kind: strategy.value }, aggregation: { mode: mode.value },
         rounds: { number: Number(rounds.value), min_replies: Number(replies.value), deadline_s: Number(deadline.value) },
