@@ -57,10 +57,13 @@ class RoutingSettings(_Strict):
     """The topic profile that `route = "top:m"` is decided by: noised counts over 64 public topics."""
 
     publish: bool = Field(default=True, description="whether this node publishes one")
-    noise_sd: float = Field(4.0, gt=0, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
+    noise_sd: float = Field(4.0, ge=0.2, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
     every_h: float = Field(24.0, ge=1, le=8760, description="hours of an epoch; one publication in each")
     dp_rho: float = Field(
-        0.0, ge=0, description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out"
+        0.0,
+        ge=0,
+        le=100,
+        description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out",
     )
 
 

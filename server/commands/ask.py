@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from server.commands.showing import seconds
+
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
@@ -15,7 +17,7 @@ def ask(
     tls_ca: Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Ask only this node; may be repeated.")] = None,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
-    deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.", callback=seconds)] = None,
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
     mode: Annotated[str, typer.Option(help="Answer mode: none, scrub, consensus or dp.")] = "scrub",
     min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,

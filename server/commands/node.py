@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from server.commands.node_privacy import privacy
+
 if TYPE_CHECKING:
     from frag.policy_settings import CollectionSettings
     from frag.settings import NodeSettings
@@ -18,6 +20,7 @@ app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is
 
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 _DEFAULT = Path("node")
+app.command()(privacy)
 
 
 @app.command()
@@ -104,12 +107,22 @@ def _ingest_one(
     ):
         _forget_missing(place, settings, collection, store)
         bar = bars.add_task(f"{collection.name}: embedding", total=None)
-        return store.ingest(
+        report = store.ingest(
             [collection.folder],
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
             remove_missing=True,
             rebuild=rebuild,
         )
+        _say_who_is_nobody(collection, store)
+        return report
+
+
+def _say_who_is_nobody(collection: "CollectionSettings", store: "DocumentStore") -> None:
+    from server.node.private_answering import names_a_person
+
+    nameless = sum(not names_a_person(collection, document.document_id) for document in store.list_documents())
+    if collection.unit and nameless:
+        typer.echo(f"{collection.name}: `unit` names nobody in {nameless} documents; each stands for itself", err=True)
 
 
 def _forget_missing(
@@ -184,30 +197,6 @@ def status(
         print_status(described)
     if not described["connected"]:
         raise typer.Exit(6)
-
-
-@app.command()
-def privacy(
-    folder: Folder = _DEFAULT,
-    *,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture to this file, such as spent.png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show what answers and training have spent of the units' privacy budgets, by collection."""
-    import msgspec
-
-    from server.node.spending import describe_spending, plot_spending, print_spending
-    from server.node.state import NodeFolder
-
-    spending = describe_spending(NodeFolder(folder))
-    if plot is not None:
-        plot_spending(spending, plot)
-    if as_json:
-        typer.echo(msgspec.json.encode(spending).decode())
-        return
-    print_spending(spending)
-    if plot is not None:
-        typer.echo(f"wrote {plot}")
 
 
 @app.command("stop-release")

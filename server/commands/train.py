@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from server.commands.showing import picture_file
+
 app = typer.Typer(help="Look after training jobs.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")]
 Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
 Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
+Plot = Annotated[Path | None, typer.Option(help="Where the curves go, such as curves.png.", callback=picture_file)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _URL = "http://127.0.0.1:8470"
 
@@ -21,7 +24,7 @@ def train(
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
-    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    plot: Plot = None,
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the job and return.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the result live at the end.")] = False,
@@ -60,7 +63,7 @@ def follow(
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
-    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    plot: Plot = None,
     *,
     as_json: AsJson = False,
 ) -> None:

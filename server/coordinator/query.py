@@ -229,9 +229,10 @@ def check_known(wanted: Collection[str], registry: Registry) -> None:
 
 def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
     if len(gathered.replies) < min_nodes:
+        is_late = "deadline_exceeded" in gathered.failed.values()
         raise QuorumError(
-            f"{len(gathered.replies)} of at least {min_nodes} nodes replied by the deadline.",
-            "Lower min_nodes, raise deadline_s, or see `failed` for the nodes to mend.",
+            f"{len(gathered.replies)} of at least {min_nodes} nodes replied{' by the deadline' if is_late else ''}.",
+            f"Lower min_nodes, {'raise deadline_s, ' if is_late else ''}or see `failed` for the nodes to mend.",
             failed=[{"node": node, "code": code} for node, code in sorted(gathered.failed.items())],
         )
 

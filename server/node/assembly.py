@@ -22,6 +22,7 @@ from server.node.inference import InferenceWorker
 from server.node.masking import Masking, Warming, fingerprint
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering
+from server.node.terms import hold_to_terms
 
 
 def load_embedder(models: ModelSettings, *, one_by_one: bool = False) -> SentenceEmbedder:
@@ -72,7 +73,7 @@ async def open_answering(
     Raises:
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
-        LedgerError: The ledger is needed and cannot be opened.
+        LedgerError: The ledger is needed and cannot be opened, or units would get more than they were promised.
     """
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
@@ -89,6 +90,8 @@ async def open_answering(
             open_ = {name: store for name, store in stores.items() if name not in rules.under_dp()}
             masking = await _open_masking(stack, models, policy, index_folder, open_)
         private = None
+        if ledger is not None:
+            await asyncio.to_thread(hold_to_terms, ledger, policy, collections)
         if ledger is not None and rules.under_dp():
             opened = await asyncio.to_thread(Ledger.open, ledger)
             stack.callback(opened.close)

@@ -218,7 +218,11 @@ def unit_name(collection: CollectionSettings, document_id: str) -> str:
 
     Edits, re-indexing and deletion do not change it, so what was spent stays spent.
     """
+    person = names_a_person(collection, document_id)
+    return f"person:{person}" if person else f"document:{collection.name}/{document_id}"
+
+
+def names_a_person(collection: CollectionSettings, document_id: str) -> str:
+    """Whom the collection's pattern finds in a document's id; empty when nobody."""
     found = re.search(collection.unit, document_id) if collection.unit else None
-    if found and found[1]:
-        return f"person:{found[1]}"
-    return f"document:{collection.name}/{document_id}"
+    return found[1] or "" if found else ""
