@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from frag.answers import make_aggregator
+from frag.answers.comparable import comparable
 from frag.errors import (
     BadRequestError,
     CoordinatorError,
@@ -175,7 +176,7 @@ def _open(node_id: str, envelope: bytes, item: _Sent, sealed_id: bytes, mode: An
 async def _merge(
     ask: Ask, plan: SealedPlan, sealed_id: bytes, replies: Sequence[NodeAnswer], failed: Mapping[str, str]
 ) -> QueryResponse:
-    released = [reply for reply in replies if not reply.withheld]
+    released, scores = comparable([reply for reply in replies if not reply.withheld])
     candidates = [reply for reply in released if reply.text]
     merged = await make_aggregator(plan.aggregation).aggregate(ask.question, candidates) if candidates else None
     return QueryResponse(
@@ -190,6 +191,7 @@ async def _merge(
         question=QuestionView(scrub="off", masked={}),
         timings={},
         promise=promise_for(ask.answer_mode, released),
+        scores=scores,
     )
 
 
