@@ -78,14 +78,14 @@ def coming_folders(index_folder: Path, collection: str) -> list[Path]:
     return [path for path in sorted((index_folder / collection).glob(f"{_PREFIX}*")) if path != live and path.is_dir()]
 
 
-def sweep(index_folder: Path, collection: str, keep: str = "") -> None:
-    """Removes the files of indices that nobody searches, but for the folder `keep`."""
+def sweep(index_folder: Path, collection: str, keep: str | None = "") -> None:
+    """Removes the files of indices that nobody searches, but for the folder `keep`; None: all that are to come."""
     live = folder_of(index_folder, collection)
     for path in coming_folders(index_folder, collection):
-        if path.name != keep:
+        if keep is not None and path.name != keep:
             shutil.rmtree(path)
     top = index_folder / collection
-    if live == top:
+    if live == top or not top.is_dir():
         return
     for path in top.iterdir():
         if path.is_dir() and path.name.startswith(_PREFIX):

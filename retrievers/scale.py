@@ -9,11 +9,14 @@ the same.
 """
 
 import hashlib
+from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from frag.durable import write_private
 from frag.protocols import Embedder
 from frag.types import Scale
 from retrievers.scale_pairs import PAIRS
@@ -41,6 +44,27 @@ def find_scale(embedder: Embedder) -> Scale | None:
     return Scale(slope=slope / REFERENCE[0], offset=(offset - REFERENCE[1]) / REFERENCE[0])
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    embedder: str
+    pairs: str
+    curve: tuple[float, float] | None
+
+
+def scale_of(embedder: Embedder, folder: Path) -> Scale | None:
+    """As `find_scale`, remembered in `folder` for the next start."""
+    file = folder / "scale.json"
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        kept = None
+    if kept and (kept.embedder, kept.pairs) == (embedder.fingerprint, SCALE_ID):
+        return Scale(slope=kept.curve[0], offset=kept.curve[1]) if kept.curve else None
+    scale = find_scale(embedder)
+    curve = (scale.slope, scale.offset) if scale else None
+    write_private(file, msgspec.json.encode(_Kept(embedder.fingerprint, SCALE_ID, curve)))
+    return scale
+
+
 def logistic(cosines: _Array) -> tuple[float, float]:
     """Slope and offset of the log-odds that a pair belongs together, by its cosine.
 
@@ -50,7 +74,9 @@ def logistic(cosines: _Array) -> tuple[float, float]:
     number = len(cosines)
     own = np.eye(number, dtype=bool)
     x = np.concatenate([cosines[own], cosines[~own]])
-    targets = np.concatenate([np.full(number, 1 - 1 / (number + 2)), np.full(len(x) - number, 1 / (len(x) - number + 2))])
+    targets = np.concatenate(
+        [np.full(number, 1 - 1 / (number + 2)), np.full(len(x) - number, 1 / (len(x) - number + 2))]
+    )
     weights = np.concatenate([np.ones(number), np.full(len(x) - number, number / (len(x) - number))])
     design = np.stack([x - x.mean(), np.ones_like(x)], axis=1)
     found = np.zeros(2)

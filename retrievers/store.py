@@ -340,6 +340,23 @@ def count_documents(folder: str | Path) -> int:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
 
 
+def fingerprint_of(folder: str | Path) -> str:
+    """Of the embedder whose vectors are in the collection of `folder`, without one; empty if there are none.
+
+    Raises:
+        IndexStoreError: The index is damaged, of a later version, or of another program.
+    """
+    if not (Path(folder) / DATABASE_NAME).exists():
+        return ""
+    path = prepare(Path(folder))
+    with index_errors(path), closing(connect(path, read_only=True)) as connection:
+        found = connection.execute(
+            "SELECT fingerprint FROM collection JOIN embedders USING (embedder_key) WHERE num_chunks"
+        )
+        row = found.fetchone()
+    return str(row[0]) if row else ""
+
+
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:
     for source in [sources] if isinstance(sources, Source) else sources:
         if isinstance(source, Document | SkippedFile):

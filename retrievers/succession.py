@@ -4,10 +4,14 @@ The one to come follows by difference: whatever is added, changed or deleted mea
 the next look. So nothing has to be written twice, and a run that was interrupted goes on where it was.
 """
 
-from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+from retrievers.database import connect, index_errors, prepare, scrub_log
 from retrievers.looking import Stored
+from retrievers.publication import delete
+from retrievers.snapshot import LiveIndex
 from retrievers.store import DocumentStore
 
 _CHUNKS_PER_STEP = 256
@@ -15,14 +19,11 @@ _CHUNKS_PER_STEP = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """How far it is, in passages of the index that is searched."""
+    """How far it is, in passages of the index that is searched; `is_level` when nothing was different any more."""
 
     done: int
     total: int
-
-    @property
-    def is_complete(self) -> bool:
-        return self.done >= self.total
+    is_level: bool
 
 
 class Successor:
@@ -37,32 +38,32 @@ class Successor:
         self._live = live
         self._coming = coming
 
-    def follow(self, on_advance: Callable[[Advance], None] = lambda _advance: None, max_steps: int = 0) -> bool:
-        """Takes over what is different now; whether nothing was.
-
-        Args:
-            on_advance: Called after each step, which is durable then.
-            max_steps: Gives up after so many; 0: never.
-        """
+    def step(self) -> Advance:
+        """Takes over a few hundred passages of what is different now, durably; what is gone goes at once."""
         wanted, held = _with_passages(self._live.inventory()), self._coming.inventory()
         if gone := held.keys() - wanted.keys():
             self._coming.delete(gone)
         missing = {name: stored for name, stored in sorted(wanted.items()) if _differs(held.get(name), stored)}
-        total = sum(stored.num_chunks for stored in wanted.values())
-        done = total - sum(stored.num_chunks for stored in missing.values())
-        on_advance(Advance(done=done, total=total))
-        for number, names in enumerate(_steps(missing), 1):
+        if names := _first(missing):
             self._coming.adopt(self._live.documents_of(names))
-            done += sum(missing[name].num_chunks for name in names)
-            on_advance(Advance(done=done, total=total))
-            if number == max_steps:
-                return False
-        return not missing and not gone
+        total = sum(stored.num_chunks for stored in wanted.values())
+        left = sum(stored.num_chunks for name, stored in missing.items() if name not in names)
+        return Advance(done=total - left, total=total, is_level=not (missing or gone))
 
-    def is_level(self) -> bool:
-        """Whether both hold the same documents."""
-        wanted, held = _with_passages(self._live.inventory()), self._coming.inventory()
-        return wanted.keys() == held.keys() and not any(_differs(held[name], wanted[name]) for name in wanted)
+
+def drop_gone(live: Path, coming: Path) -> None:
+    """Takes out of the index in `coming` what is no longer in that in `live`, without an embedder.
+
+    Raises:
+        IndexStoreError: One of them cannot be used.
+    """
+    with index_errors(coming), closing(connect(prepare(coming))) as connection:
+        connection.execute("ATTACH ? AS live", (str(prepare(live)),))
+        gone = connection.execute("SELECT document_id FROM documents EXCEPT SELECT document_id FROM live.documents")
+        names = [row[0] for row in gone.fetchall()]
+        connection.execute("DETACH live")
+        delete(connection, LiveIndex("", 1), names)
+        scrub_log(connection)
 
 
 def _with_passages(inventory: dict[str, Stored]) -> dict[str, Stored]:
@@ -74,14 +75,13 @@ def _differs(held: Stored | None, wanted: Stored) -> bool:
     return held is None or held.digest != wanted.digest
 
 
-def _steps(missing: dict[str, Stored]) -> Iterator[list[str]]:
+def _first(missing: dict[str, Stored]) -> list[str]:
+    """So many that a step is neither long nor mostly overhead."""
     names: list[str] = []
     num_chunks = 0
     for name, stored in missing.items():
+        if num_chunks >= _CHUNKS_PER_STEP:
+            break
         names.append(name)
         num_chunks += stored.num_chunks
-        if num_chunks >= _CHUNKS_PER_STEP:
-            yield names
-            names, num_chunks = [], 0
-    if names:
-        yield names
+    return names

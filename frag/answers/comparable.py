@@ -33,7 +33,9 @@ def _calibrated(answer: NodeAnswer) -> NodeAnswer:
     if answer.text:
         evidence = _on_scale(answer.scale, evidence_of(answer.score, answer.token_logprob))
         score = answer_score(evidence, answer.token_logprob) if answer.scale else 0.0
-    citations = tuple(Citation(document_alias=c.document_alias, score=_on_scale(answer.scale, c.score)) for c in answer.citations)
+    citations = tuple(
+        Citation(document_alias=c.document_alias, score=_on_scale(answer.scale, c.score)) for c in answer.citations
+    )
     return replace(answer, score=score, citations=citations)
 
 

@@ -4,9 +4,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from frag.protocols import Embedder, FloatArray, Progress
 from frag.types import Scale
+from retrievers.generations import CHANGE_LOCK
+from retrievers.locking import shared
 from retrievers.store import DocumentStore
 
 
@@ -35,6 +38,7 @@ class LiveIndices:
     def __init__(self, indices: Indices) -> None:
         self._lock = threading.Lock()
         self._turn = _Turn(indices)
+        self._door = threading.Lock()
         self.stores: Mapping[str, DocumentStore] = _LiveStores(self)
         self.embedder: Embedder = _LiveEmbedder(self)
 
@@ -64,6 +68,18 @@ class LiveIndices:
             if old.users == 0:
                 old.is_over.set()
         return old.is_over
+
+    @contextmanager
+    def writing(self, index_folder: Path) -> Iterator[None]:
+        """For the time of a change to documents: the indices stay the same until it ends. Not to be nested."""
+        with self._door:
+            pass
+        with shared(index_folder / CHANGE_LOCK):
+            yield
+
+    def holding(self) -> threading.Lock:
+        """Held, no further change to documents begins in this process."""
+        return self._door
 
     def close(self) -> None:
         """Closes the indices of now."""
