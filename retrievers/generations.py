@@ -1,8 +1,8 @@
 """Which folder holds each collection's index that is searched, and which embedder made it.
 
-An index in a collection's own folder is what there is first. A change of embedder makes another one in a folder inside,
-and a file that names it is renamed into place when it is complete: before, everything is as it was; after, the old files
-are nobody's and are removed. All collections of one index folder share an embedder and change over together.
+An index in a collection's own folder is what there is first. A change of embedder makes another one in a folder
+inside, and a file that names it is renamed into place when it is complete: before, everything is as it was; after, the
+old files are nobody's and are removed. All collections of one index folder share an embedder and change over together.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ _FolderName = Annotated[str, msgspec.Meta(pattern=r"^e-[0-9a-f]{16}$")]
 class Live(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched now.
 
-    `model` is the embedder as settings name it, `fingerprint` what it was then; `asked_for` what the settings named when
-    it was chosen. `folders` by collection, where the index is not in the collection's own.
+    `model` is the embedder as settings name it, `fingerprint` what it was then; `asked_for` what the settings named
+    when it was chosen. `folders` by collection, where the index is not in the collection's own.
     """
 
     model: str

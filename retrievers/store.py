@@ -164,7 +164,7 @@ class DocumentStore:
         )
 
     def adopt(self, documents: Iterable[tuple[Document, bytes]], progress: Progress | None = None) -> int:
-        """Adds documents of another index (`documents_of`), cut and embedded anew; returns how many texts were embedded.
+        """Adds documents of another index (`documents_of`), cut and embedded anew; returns how many texts were.
 
         They keep their digests, so that the next ingest of their sources finds them unchanged. Raises as `ingest`.
         """

@@ -11,7 +11,7 @@ from frag.client import html
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """A pseudonym of a document at its node, and the score of its best passage in [-1, 1] (`Answer.scores` says which)."""
+    """A pseudonym of a document at its node, and the score of its best passage in [-1, 1]; see `Answer.scores`."""
 
     document: str
     score: float

@@ -53,7 +53,7 @@ class _Bars:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bars = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=quiet))
-        self._tasks: "dict[str, TaskID]" = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def show(self, order: "Order") -> None:
         for name, (done, total) in order.collections.items():

@@ -195,7 +195,7 @@ class WebSocketLink:
             waiting.set_result(message)
 
     def _renew(self, ready: Ready) -> None:
-        """What a node offers may change while it is connected, also its embedder: each reply says what it was made with."""
+        """What a node offers may change while it is connected, also its embedder: replies say what made them."""
         self._ready = ready
 
     async def _send_cancellations(self) -> None:

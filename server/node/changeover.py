@@ -1,7 +1,7 @@
-"""Changes the embedder of a node: makes each collection's index anew beside the one that is searched, then changes over.
+"""Changes the embedder of a node: makes each index anew beside the one that is searched, then changes over.
 
-What was embedded lasts, whenever the process dies. The one moment that counts is the renaming of a file; those who write
-to the indices wait for it, in whatever process, and searches do not.
+What was embedded lasts, whenever the process dies. The one moment that counts is the renaming of a file; those who
+write to the indices wait for it, in whatever process, and searches do not.
 """
 
 import threading
@@ -111,8 +111,8 @@ class Changeover:
         Args:
             live: What is searched.
             holding: Makes the writers of this process wait for the moment of the change.
-            swap: Called when everything is complete and durable, while nobody writes; what it returns is set when nobody
-                uses what was searched before.
+            swap: Called when everything is complete and durable, while nobody writes; what it returns is set when
+                nobody uses what was searched before.
 
         Raises:
             NotReadyError: It was given up, or an ingest runs for long.

@@ -65,8 +65,11 @@ class LivePrompt:
         _log.info("prompt_live", version=request.version or "none")
 
     async def use_embedder(self, fingerprint: str) -> None:
-        """Questions are embedded by this one from now on: a prompt that was trained with another goes out of use, and the
-        model answers as it is; one that was kept for this one comes back."""
+        """Questions are embedded by this one from now on.
+
+        A prompt that was trained with another goes out of use, and the model answers as it is; one that was kept for
+        this one comes back.
+        """
         self._embedder = fingerprint
         live = self._worker.live
         if live is not None and live.embedder not in ("", fingerprint):

@@ -1,4 +1,4 @@
-"""Keeps a running node at the embedder that is wanted: looks, and changes over in the background while answers go on."""
+"""Keeps a running node at the embedder that is wanted: looks, and changes over while answers go on."""
 
 import asyncio
 import os
