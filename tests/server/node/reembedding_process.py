@@ -6,6 +6,7 @@ where a search finds something wrong, and `changed` when it searches with the ne
 
 import asyncio
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def change(folder: Path, indices: LiveIndices, name: str) -> None:
 
 
 def say(*words: str) -> None:
-    print(*words, flush=True)
+    os.write(1, f"{' '.join(words)}\n".encode())  # whole, or not at all
 
 
 if __name__ == "__main__":
