@@ -23,9 +23,7 @@ async def test_a_routed_question_reaches_one_node(tmp_path: Path, real_models: M
         body = await federation.ask(
             session, question="Who won the final?", route="top:1", retrieve_only=True, deadline_s=60
         )
-        federation.kill("club")
-        federation.start_node("club")
-        await federation.wait_for_nodes(list(DOCUMENTS))
+        await federation.restart_node("club")
         await federation.wait_until(lambda body: all(n["has_profile"] for n in body["nodes"]), "/v1/nodes", 60)
         again = [(federation.node(name).folder / "profile.json").read_bytes() for name in DOCUMENTS]
     assert body["http_status"] == 200
