@@ -24,7 +24,7 @@ from frag.secagg.parameters import MAX_COMPLETE, MIN_NODES
 from frag.types import AnswerMode, Generation, GenerationRequest
 from server.coordinator.answer_views import FailedView, WithheldView
 from server.coordinator.keyword_response import KeywordResponse, KeywordView, answered, promise
-from server.coordinator.keyword_terms import strictest, sum_parameters, sum_start
+from server.coordinator.keyword_terms import strictest, sum_parameters, sum_start, unsummed
 from server.coordinator.links import Registry, WebSocketLink
 from server.coordinator.query import Emit, QueryRequest, check_known
 from server.coordinator.staged_sum import StagedSum
@@ -205,11 +205,7 @@ class KeywordService:
         try:
             total, names = await staged.total()
         except SecureSumError as error:
-            raise SecureSumError(
-                f"The votes could not be summed: {error.what}",
-                "Mend the nodes in `failed`, then ask again; what was charged stays charged.",
-                failed=[{"node": node, "code": code} for node, code in sorted(voting.failed.items())],
-            ) from error
+            raise unsummed(error, voting.failed) from error
         return decode(total, candidates.words, len(names), voting.rule, candidates.num_asked), names
 
     async def _text(self, question: str, keywords: Keywords, alone: str, clock: _Clock) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from frag.errors import QuorumError
+from frag.errors import QuorumError, SecureSumError
 from frag.privacy.keywords import Candidates, KeywordRule, rule_within
 from frag.secagg import Parameters
 from server.node.keyword_voting import KeywordStart, session_name
@@ -45,3 +45,12 @@ def sum_start(question: str, candidates: Candidates, rule: KeywordRule, peers: M
 def sum_parameters(query_id: str, start: bytes, num_nodes: int, candidates: Candidates) -> Parameters:
     """Of the secure sum: a count for each candidate, and one of units."""
     return Parameters(session=session_name(query_id, start), num_nodes=num_nodes, length=len(candidates.words) + 1)
+
+
+def unsummed(error: SecureSumError, failed: Mapping[str, str]) -> SecureSumError:
+    """What the asker is told of a sum that did not come about; `failed` has a code for each node."""
+    return SecureSumError(
+        f"The votes could not be summed: {error.what}",
+        "Mend the nodes in `failed`, then ask again; what was charged stays charged.",
+        failed=[{"node": node, "code": code} for node, code in sorted(failed.items())],
+    )

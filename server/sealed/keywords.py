@@ -20,7 +20,7 @@ from frag.types import AnswerMode
 from server.coordinator.answer_views import FailedView, WithheldView
 from server.coordinator.keyword_query import METHOD
 from server.coordinator.keyword_response import KeywordResponse, KeywordView, answered, promise
-from server.coordinator.keyword_terms import strictest, sum_parameters, sum_start
+from server.coordinator.keyword_terms import strictest, sum_parameters, sum_start, unsummed
 from server.coordinator.links import NodeFailedError
 from server.coordinator.staged_sum import StagedSum
 from server.questions import QuestionView
@@ -126,11 +126,7 @@ async def _summed(channel: SealedChannel, plan: KeywordPlan, vote: _Vote) -> tup
     try:
         total, names = await staged.total()
     except SecureSumError as error:
-        raise SecureSumError(
-            f"The votes could not be summed: {error.what}",
-            "Mend the nodes in `failed`, then ask again; what was charged stays charged.",
-            failed=[{"node": node, "code": code} for node, code in sorted(vote.failed.items())],
-        ) from error
+        raise unsummed(error, vote.failed) from error
     return decode(total, vote.candidates.words, len(names), vote.rule, vote.candidates.num_asked), names
 
 
