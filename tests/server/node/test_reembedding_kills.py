@@ -30,7 +30,7 @@ def run(folder: Path, kill_after_s: float | None) -> list[list[str]]:
     said = []
     with process, process.stdout as stdout:
         for line in stdout:
-            said.append(line.split())
+            said.append(line.split() or [""])
             if said[-1][0] == "ready" and kill_after_s is not None:
                 threading.Timer(kill_after_s, process.kill).start()
     assert kill_after_s is not None or process.returncode == 0
