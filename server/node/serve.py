@@ -19,6 +19,7 @@ from frag.telemetry import configure_logging
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.exchange import Exchange
+from server.node.feedback.opening import open_feedback
 from server.node.gate import Gate
 from server.node.guarded import (
     GuardedAnswers,
@@ -43,7 +44,7 @@ from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
 from server.node.watching import open_watch
-from server.sealed.desk import open_desk
+from server.sealed.desk import open_desk, open_keys
 
 _log = structlog.get_logger()
 
@@ -95,7 +96,13 @@ async def _serve(folder: NodeFolder) -> None:
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
         trains, prompts = await _open_training(stack, folder, settings, peer, answering, gate, memory)
-        view = operators_view(folder, settings, answering, gate, memory=memory, trains=trains, prompts=prompts)
+        keys = await asyncio.to_thread(open_keys, folder, settings, peer)
+        feedback = await asyncio.to_thread(open_feedback, folder, settings, answering, keys, memory, gate)
+        if feedback:
+            await stack.enter_async_context(feedback)
+        view = operators_view(
+            folder, settings, answering, gate, memory=memory, trains=trains, prompts=prompts, feedback=feedback
+        )
         views.append(await stack.enter_async_context(view))
         profiles = ProfileDesk(
             file=folder.folder / "profile.json",
@@ -107,7 +114,7 @@ async def _serve(folder: NodeFolder) -> None:
         )
         rho = answering.private.rho_of_an_answer if answering.private else 0.0
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
-        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers)
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, feedback, keys)
         stack.callback(seals.replays.close)
         keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
         await run_until_signal(
@@ -120,6 +127,7 @@ async def _serve(folder: NodeFolder) -> None:
                 seals=GuardedSeals(inner=seals, gate=gate),
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
                 keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
+                feedback=feedback,
                 gate=gate,
                 watch=await open_watch(stack, folder, settings, answering),
             )

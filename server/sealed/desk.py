@@ -1,10 +1,12 @@
 """The node's side: opens a sealed question, checks who asks and when, answers, and seals the reply."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -12,7 +14,7 @@ from frag.errors import SealingError
 from frag.sealing import KeyCard, Opened, info_of, require_signature, seal, unseal
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
-from server.node.parts import Answers
+from server.node.parts import Answers, TakesFeedback
 from server.node.process import Peer
 from server.node.state import NodeFolder
 from server.rate import TokenBucket
@@ -36,6 +38,7 @@ class SealedDesk:
     bucket: TokenBucket
     answers: Answers
     clock: Callable[[], float] = time.time
+    feedback: TakesFeedback | None = None
 
     def card(self) -> KeyCard:
         """The signed key that askers seal to. Blocking."""
@@ -48,7 +51,10 @@ class SealedDesk:
             SealingError: The envelope does not open, or its asker, time or mode is refused.
         """
         inquiry = await asyncio.to_thread(self._admit, request)
-        answer = await self.answers.answer(inquiry.ask)
+        query_id = request.sealed_id.hex()
+        ask = msgspec.structs.replace(inquiry.ask, query_id=query_id if self.feedback else "")
+        with self.feedback.asked_by(query_id, inquiry.asker) if self.feedback else contextlib.nullcontext():
+            answer = await self.answers.answer(ask)
         info = info_of("reply", self.node_id, request.sealed_id)
         return await asyncio.to_thread(seal, encode_answer(answer), self.identity, inquiry.reply_key, info)
 
@@ -87,13 +93,27 @@ class SealedDesk:
             raise SealingError("A sealed question has expired.", code="expired")
 
 
-def open_desk(folder: NodeFolder, settings: NodeSettings, peer: Peer, answers: Answers) -> SealedDesk:
+def open_keys(folder: NodeFolder, settings: NodeSettings, peer: Peer) -> SealingKeys:
+    """What is sealed to this node is opened with these. Blocking. Raises SettingsError when one cannot be read."""
+    folder.sealing.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SealingKeys(folder.sealing, settings.node_id, peer.key)
+
+
+def open_desk(
+    folder: NodeFolder,
+    settings: NodeSettings,
+    peer: Peer,
+    answers: Answers,
+    feedback: TakesFeedback | None = None,
+    keys: SealingKeys | None = None,
+) -> SealedDesk:
     """The desk of a node over its folder. Blocking. Raises SettingsError when keys or cache cannot be used."""
     folder.sealing.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SealedDesk(
+        feedback=feedback,
         node_id=settings.node_id,
         identity=peer.key,
-        keys=SealingKeys(folder.sealing, settings.node_id, peer.key),
+        keys=keys or open_keys(folder, settings, peer),
         replays=ReplayCache.open(folder.sealing / "seen.db"),
         askers=frozenset(map(bytes.fromhex, settings.policy.askers)),
         bucket=TokenBucket(settings.policy.questions_per_minute),
