@@ -140,12 +140,17 @@ class FeedbackService:
     def _seal(self, node: str, identity: bytes | None, name: bytes, rating: Rating, correction: str) -> bytes:
         link = self.registry.link(node)
         if link is None or identity is None:
-            raise SealingError(f"{node} is not there.", code="not_connected" if identity else "not_offered")
+            raise SealingError(f"{node} is not there.", code=self._absence(node, identity))
         card = link.ready.sealing_key
         if card is None:
             raise SealingError(f"{node} has no sealing key.", code="not_offered")
         check_card(card, node, identity, time.time())
         return seal_remark(rating, correction, signer=self.key, recipient=card.public_key, node_id=node, query_id=name)
+
+    def _absence(self, node: str, identity: bytes | None) -> str:
+        if node not in self.registry.known():
+            return "unknown_node"
+        return "not_connected" if identity else "not_offered"
 
     async def _one(self, node: str, name: bytes, envelope: bytes, label: str) -> str:
         """Empty when the node has it, else a code."""
@@ -186,5 +191,7 @@ def _refusal(failed: Mapping[str, str]) -> FragError:
     if "conflict" in codes:
         return ConflictError("What this key said of this answer is decided already.", "Ask it again.", **details)
     if codes == {"not_found"}:
-        return NotFoundError("These nodes did not answer this question.", "See `contributed` in the answer.", **details)
+        return NotFoundError(
+            "These nodes keep no such question.", "See `contributed` in the answer; mode dp keeps none.", **details
+        )
     return FeedbackNotTakenError("No node took it.", "See `failed` for the reasons.", **details)

@@ -15,13 +15,14 @@ from frag.types import RetrievalMode
 from prompt_tuning.dataset import Example, make_example
 from retrievers.store import DocumentStore
 from server.node.datasets import Datasets
-from server.node.feedback.quarantine import Held, Quarantine
+from server.node.feedback.quarantine import MAX_PENDING, Held, Quarantine, State
 from server.node.feedback.questions import Passage
 from server.node.private_answering import unit_name
-from server.node.training.forgetting import TrainingMemory
+from server.node.training.forgetting import Traces, TrainingMemory
 
 DATASET = "feedback"
 _LOOKED_THROUGH = 20
+_UNDER_WAY: tuple[State, ...] = ("pending", "accepted")
 _log = structlog.get_logger()
 
 
@@ -57,11 +58,13 @@ class Acceptance:
     def by_policy(self) -> int:
         """Accepts what the policy lets in without its operator; returns how many."""
         groups: list[list[Held]] = []
+        num_keys = 1
         if self.settings.accept == "agreeing":
-            groups = self.quarantine.agreeing(self.settings.agreeing_keys)
+            num_keys = self.settings.agreeing_keys
+            groups = self.quarantine.agreeing(num_keys)
         elif self.settings.accept == "trusted":
             groups = [[h] for key in self.settings.trusted for h in reversed(self.quarantine.held("pending", key))]
-        outcomes = [outcome for group in groups for outcome in self._accept(group).values()]
+        outcomes = [outcome for group in groups for outcome in self._accept(group, num_keys).values()]
         return outcomes.count("accepted")
 
     def accept(self, ids: Sequence[int]) -> Decided:
@@ -87,25 +90,44 @@ class Acceptance:
         """Numbers of what a key said and may still be decided, oldest first. Raises BadRequestError."""
         if len(key) != 32 or not set(key) <= set("0123456789abcdef"):
             raise BadRequestError("A key is given by its pseudonym, 32 hex digits.", "`frag node feedback list`.")
-        held = [*self.quarantine.held("pending", key), *self.quarantine.held("accepted", key)]
+        held = [h for state in _UNDER_WAY for h in self.quarantine.held(state, key, MAX_PENDING)]
         return sorted(item.remark_id for item in held)
 
-    def _accept(self, group: Sequence[Held]) -> dict[int, str]:
-        """One example of corrections that say the same. The example is durable before it is noted: a process that dies
-        in between makes the same one again."""
-        ids = [held.remark_id for held in group]
+    def without_documents(self) -> list[int]:
+        """Numbers of what waits and speaks of documents that are here no more."""
+        waiting = self.quarantine.held("pending", limit=MAX_PENDING)
+        return [held.remark_id for held in waiting if not any(map(self._is_here, held.passages))]
+
+    def forget(self, traces: Traces) -> None:
+        """Rejects what waits and holds text of documents that are deleted. Raises NotReadyError."""
+        waiting = self.quarantine.held("pending", limit=MAX_PENDING)
+        told = [h.remark_id for h in waiting if traces.found_in(h.correction) or traces.found_in(h.question)]
+        if told:
+            self.quarantine.decide(told, "rejected", "document_deleted")
+
+    def _is_here(self, passage: Passage) -> bool:
+        store = self.stores.get(passage.collection)
+        return store is not None and passage.document_id in store.names_under(passage.document_id)
+
+    def _accept(self, group: Sequence[Held], num_keys: int = 1) -> dict[int, str]:
+        """One example of corrections that say the same, if so many keys may still add one.
+
+        It is durable before that is noted: a process that dies in between makes the same one again.
+        """
         within = [h for h in group if self.quarantine.num_accepted(h.key) < self.settings.examples_per_key]
-        if not within or len({h.key for h in within}) < len({h.key for h in group}):
-            return dict.fromkeys(ids, "key_has_enough")
+        waiting = dict.fromkeys((held.remark_id for held in group), "key_has_enough")
+        if len({held.key for held in within}) < num_keys:
+            return waiting
+        ids = [held.remark_id for held in within]
         with self.memory.joining():
-            example = self._example(group[0])
+            example = self._example(within[0])
             if example is None:
                 self.quarantine.decide(ids, "rejected", "passages_gone")
-                return dict.fromkeys(ids, "passages_gone")
+                return waiting | dict.fromkeys(ids, "passages_gone")
             self.datasets.extend(DATASET, [example])
             self.quarantine.decide(ids, "accepted", example=example.example_id)
         _log.info("feedback_accepted", corrections=len(ids))
-        return dict.fromkeys(ids, "accepted")
+        return waiting | dict.fromkeys(ids, "accepted")
 
     def _example(self, held: Held) -> Example | None:
         """None when nothing is left of the documents that the answer was made from."""

@@ -149,6 +149,8 @@ class FeedbackDesk:
         try:
             self.questions.sweep()
             self.quarantine.sweep()
+            if gone := self.acceptance.without_documents():
+                self.quarantine.decide(gone, "rejected", "passages_gone")
         except (sqlite3.Error, FragError) as error:
             _log.warning("feedback_not_swept", error=type(error).__name__)
         settle(self.acceptance)

@@ -48,4 +48,5 @@ def open_feedback(
         gate=gate,
     )
     answering.remembers = desk
+    memory.on_forget.append(desk.acceptance.forget)
     return desk

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from server.node.gate import Gate
 from server.node.inference import InferenceWorker
 from server.node.journal import Journal
 from server.node.local.app import operators_view
+from server.node.local.routes import LocalState
 from server.node.masking import Masking
 from server.node.parts import Trains
 from server.node.policy import NodePolicy
@@ -69,7 +70,7 @@ class Silo:
     seals: SealedDesk
     gate: Gate
     datasets: Datasets
-    now: list[float] = field(default_factory=list)
+    state: LocalState
 
     @property
     def feedback(self) -> FeedbackDesk:
@@ -171,10 +172,12 @@ async def silo(
         desk = open_feedback(folder, settings, answering, keys, memory, gate)
         if desk is not None:
             await stack.enter_async_context(desk)
-        await stack.enter_async_context(operators_view(folder, settings, answering, gate, memory=memory, feedback=desk))
+        state = await stack.enter_async_context(
+            operators_view(folder, settings, answering, gate, memory=memory, feedback=desk)
+        )
         seals = open_desk(folder, settings, peer, answering, desk, keys)
         stack.callback(seals.replays.close)
-        made = Silo(folder, settings, answering, desk, seals, gate, datasets)
+        made = Silo(folder, settings, answering, desk, seals, gate, datasets, state)
         if federation is not None:
             trains: Trains = Offers(datasets)
             process = NodeProcess(peer, answering, trains=trains, seals=seals, feedback=desk, gate=gate)
