@@ -113,10 +113,11 @@ async def _serve(folder: NodeFolder) -> None:
             answers=settings.policy.dp,
         )
         rho = answering.private.rho_of_an_answer if answering.private else 0.0
+        voting = await asyncio.to_thread(_open_keywords, settings, peer, answering)
+        keywords = GuardedKeywords(inner=voting, gate=gate) if voting else None
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
-        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, feedback, keys)
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
-        keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
         await run_until_signal(
             NodeProcess(
                 peer,
@@ -126,7 +127,7 @@ async def _serve(folder: NodeFolder) -> None:
                 prompts=prompts,
                 seals=GuardedSeals(inner=seals, gate=gate),
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
-                keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
+                keywords=keywords,
                 feedback=feedback,
                 gate=gate,
                 watch=await open_watch(stack, folder, settings, answering),

@@ -175,7 +175,7 @@ async def silo(
         state = await stack.enter_async_context(
             operators_view(folder, settings, answering, gate, memory=memory, feedback=desk)
         )
-        seals = open_desk(folder, settings, peer, answering, desk, keys)
+        seals = open_desk(folder, settings, peer, answering, None, desk, keys)
         stack.callback(seals.replays.close)
         made = Silo(folder, settings, answering, desk, seals, gate, datasets, state)
         if federation is not None:
