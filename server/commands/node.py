@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from server.commands import node_feedback
 from server.commands.node_privacy import privacy
 from server.commands.node_reembed import reembed
 
@@ -24,6 +25,7 @@ Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", hel
 _DEFAULT = Path("node")
 app.command()(privacy)
 app.command()(reembed)
+app.add_typer(node_feedback.app, name="feedback")
 
 
 @app.command()

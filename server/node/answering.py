@@ -1,8 +1,6 @@
 """question → search → generate → release, inside one silo. Nothing returns from here that `release` has not passed."""
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +13,13 @@ from frag.policy_settings import PolicySettings
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray
 from frag.settings import ModelSettings
-from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode, Scale
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer, RetrievalMode, Scale
 from retrievers.store import DocumentStore
+from server.node.found import Found, document_alias
 from server.node.indices import Indices, LiveIndices
 from server.node.inference import InferenceWorker
 from server.node.masking import Masked, Masking
+from server.node.parts import Remembers
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
@@ -28,15 +28,6 @@ from server.wire.messages import Ask
 
 _ATTEMPTS = 3
 """At an answer whose documents change while it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit, and the collection and index that it lies in."""
-
-    collection: str
-    hit: Hit
-    index: DocumentStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +71,7 @@ class NodeAnswering:
         self._alias_key = alias_key
         self._private = private
         self._open = [name for name in stores if name not in policy.under_dp()]
+        self.remembers: Remembers | None = None
 
     @property
     def worker(self) -> InferenceWorker | None:
@@ -165,6 +157,8 @@ class NodeAnswering:
         for _ in range(_ATTEMPTS):
             answer, found = await self._attempt(names, ask)
             if await asyncio.get_running_loop().run_in_executor(self._workers, self._are_still_here, found):
+                if self.remembers:
+                    await self.remembers.remember(ask, answer, found[: self._models.context_passages])
                 return answer
         return self._withheld(ask, "documents_changed")
 
@@ -311,12 +305,6 @@ class NodeAnswering:
             alias = document_alias(self._alias_key, item.collection, item.hit.document_id)
             best[alias] = max(best.get(alias, -1.0), item.hit.score)
         return tuple(Citation(document_alias=alias, score=score) for alias, score in best.items())
-
-
-def document_alias(key: bytes, collection: str, document_id: str) -> str:
-    """A pseudonym that only the node can resolve: 16 hex digits of HMAC-SHA256 under its own key."""
-    name = f"{collection}\0{document_id}".encode()
-    return hmac.new(key, name, hashlib.sha256).hexdigest()[:16]
 
 
 def _ms_since(started: float) -> float:
