@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import TomlConfigSettingsSource
 
 from frag.errors import SettingsError
+from frag.feedback_settings import FeedbackSettings
 from frag.listening import LOOPBACK_HOSTS, LocalSettings, TlsSettings
 from frag.policy_settings import CollectionSettings, PolicySettings, SharedDocumentsError, check_apart
 from frag.telemetry_settings import CoordinatorTelemetrySettings, NodeTelemetrySettings
@@ -112,6 +113,7 @@ class NodeSettings(_FromToml):
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
     local: LocalSettings = LocalSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
 

@@ -88,6 +88,10 @@ def print_answer(response: Mapping[str, Any]) -> None:
         f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms{prompts}",
         style="dim",
     )
+    if response["answer"] and response["answer_mode"] != "dp":
+        console.print(
+            f'was it right? frag feedback {response["query_id"]} --up, or --down --correction "…"', style="dim"
+        )
 
 
 def _print_keywords(console: Console, response: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from server.commands import (
     demo,
     doctor,
     evaluate,
+    feedback,
     mcp,
     models,
     node,
@@ -49,6 +50,7 @@ app.add_typer(roster.app, name="roster")
 app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
+app.command(name="feedback")(feedback.feedback)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)

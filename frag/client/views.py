@@ -98,6 +98,13 @@ def _sources(view: NodeAnswer) -> str:
     return ", ".join(citation.document for citation in view.citations[:3])
 
 
+class FeedbackTaken(msgspec.Struct, frozen=True):
+    """Nodes that have the feedback, and why others have it not."""
+
+    taken: list[str]
+    failed: list[Failed] = []
+
+
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An enrolled node. What only a connected one tells is None while it is away."""
 

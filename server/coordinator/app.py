@@ -17,9 +17,11 @@ from server.coordinator.auth import Gate
 from server.coordinator.blobs import Blobs
 from server.coordinator.bodies import MAX_BODY_BYTES
 from server.coordinator.consenting import Consenting
+from server.coordinator.contributors import Contributors
 from server.coordinator.database import open_database
 from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
+from server.coordinator.feedback import FeedbackService
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.inspection import inspection_routes
 from server.coordinator.keyword_query import KeywordService
@@ -121,6 +123,13 @@ async def _resources(
             exchange=exchange,
             watch=watch,
             log_key=folder.secret("log"),
+            feedback=FeedbackService(
+                registry=registry,
+                identities=records.identities,
+                contributors=Contributors(),
+                key=key,
+                secret=folder.secret("log"),
+            ),
         )
         yield
 

@@ -113,7 +113,7 @@ class QueryService:
             if request.answer_mode is AnswerMode.CONSENSUS:
                 await self.consenting.check([link.node_id for link in links], request.min_support)
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
-        question = self._question(request)
+        question = self._question(request, query_id)
         with stage("fanout"):
             gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
         gathered.failed.update(dict.fromkeys(absent, "not_connected"))
@@ -174,7 +174,7 @@ class QueryService:
             return links
         return await self.router.choose(request.question, links, request.num_routed)
 
-    def _question(self, request: QueryRequest) -> Question:
+    def _question(self, request: QueryRequest, query_id: str) -> Question:
         return Question(
             text=request.question,
             top_k=request.top_k,
@@ -182,6 +182,7 @@ class QueryService:
             retrieval=request.retrieval or self.default_retrieval,
             retrieve_only=request.retrieve_only,
             deadline_s=request.deadline_s or self.default_deadline_s,
+            query_id=query_id,
         )
 
     async def _merge(

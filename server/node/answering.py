@@ -1,12 +1,10 @@
 """question → search → generate → release, inside one silo. Nothing returns from here that `release` has not passed."""
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from frag.answers.calibration import answer_score
@@ -15,11 +13,13 @@ from frag.policy_settings import PolicySettings
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray
 from frag.settings import ModelSettings
-from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode, Scale
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
+from server.node.found import Found, Scores, document_alias
 from server.node.indices import Indices, LiveIndices
 from server.node.inference import InferenceWorker
 from server.node.masking import Masked, Masking
+from server.node.parts import Remembers
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
@@ -28,26 +28,6 @@ from server.wire.messages import Ask
 
 _ATTEMPTS = 3
 """At an answer whose documents change while it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit, and the collection and index that it lies in."""
-
-    collection: str
-    hit: Hit
-    index: DocumentStore
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """What the scores of one search were made with."""
-
-    embedder: str
-    scale: Scale | None
-
-    def noted(self, answer: NodeAnswer) -> NodeAnswer:
-        return answer if answer.withheld else replace(answer, embedder=self.embedder, scale=self.scale)
 
 
 class NodeAnswering:
@@ -80,6 +60,7 @@ class NodeAnswering:
         self._alias_key = alias_key
         self._private = private
         self._open = [name for name in stores if name not in policy.under_dp()]
+        self.remembers: Remembers | None = None
 
     @property
     def worker(self) -> InferenceWorker | None:
@@ -165,6 +146,8 @@ class NodeAnswering:
         for _ in range(_ATTEMPTS):
             answer, found = await self._attempt(names, ask)
             if await asyncio.get_running_loop().run_in_executor(self._workers, self._are_still_here, found):
+                if self.remembers:
+                    await self.remembers.remember(ask, answer, found[: self._models.context_passages])
                 return answer
         return self._withheld(ask, "documents_changed")
 
@@ -197,7 +180,7 @@ class NodeAnswering:
             return self._withheld(ask, "no_language_model", timings), found
         return scores.noted(await self._write(self._worker, ask, vector, found, evidence, citations, timings)), found
 
-    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found], "_Scores"]:
+    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found], Scores]:
         """The question's vector, and the `top_k` best over the named collections; their cosines compare."""
         with self._indices.using() as now:
             vector = now.embedder.embed([ask.question])[0]
@@ -208,7 +191,7 @@ class NodeAnswering:
             ]
         if len(names) > 1:
             found.sort(key=lambda item: -item.hit.score)
-        return vector, found[: ask.top_k], _Scores(now.embedder.fingerprint, now.scale)
+        return vector, found[: ask.top_k], Scores(now.embedder.fingerprint, now.scale)
 
     async def _write(
         self,
@@ -311,12 +294,6 @@ class NodeAnswering:
             alias = document_alias(self._alias_key, item.collection, item.hit.document_id)
             best[alias] = max(best.get(alias, -1.0), item.hit.score)
         return tuple(Citation(document_alias=alias, score=score) for alias, score in best.items())
-
-
-def document_alias(key: bytes, collection: str, document_id: str) -> str:
-    """A pseudonym that only the node can resolve: 16 hex digits of HMAC-SHA256 under its own key."""
-    name = f"{collection}\0{document_id}".encode()
-    return hmac.new(key, name, hashlib.sha256).hexdigest()[:16]
 
 
 def _ms_since(started: float) -> float:

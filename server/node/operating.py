@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from frag.errors import UnreachableError
 from retrievers.compaction import Compaction, compact_folder
@@ -20,6 +21,8 @@ from server.node.local.client import address_of, call
 from server.node.local.receiving import sweep
 from server.node.state import NodeFolder
 from server.node.switch import ReleaseSwitch
+
+_RATED = {1: "up", 0: "–", -1: "down"}
 
 
 def stop(folder: NodeFolder, reason: str) -> str:
@@ -141,3 +144,26 @@ def print_journal(read: dict[str, Any]) -> None:
     verdict = read["verdict"]
     state = "whole" if verdict["broken_at"] is None else f"BROKEN at entry {verdict['broken_at']}"
     console.print(f"{verdict['num_entries']} entries; the chain is {state}. Its head: {verdict['head'] or '–'}")
+
+
+def print_feedback(said: dict[str, Any]) -> None:
+    """What waits with its text, then how answers were rated. For the operator's own terminal."""
+    console = Console(highlight=False)
+    for held in said["feedback"]:
+        head = f"{held['remark_id']}  {held['state']}  {_RATED[held['rating']]}  key {held['key']}"
+        console.print(Text(head), style="bold" if held["state"] == "pending" else "dim")
+        if held["state"] == "pending":
+            console.print(Text(f"   asked: {_printable(held['question'])}"))
+            console.print(Text(f"   right: {_printable(held['correction'])}"))
+        elif held["reason"]:
+            console.print(Text(f"   {held['reason'].replace('_', ' ')}"), style="dim")
+    for version, counts in said["ratings"].items():
+        name = version or "the model as it is"
+        console.print(Text(f"{name}: {counts['up']} up, {counts['down']} down, {counts['neither']} neither"))
+    if not said["feedback"]:
+        console.print("Nobody has said anything yet.")
+
+
+def _printable(text: str) -> str:
+    """Strangers' text on a terminal: without what could steer it."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from server.node.offer import Offer
-from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, TakesPrompts, Trains
+from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, TakesFeedback, TakesPrompts, Trains
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -27,8 +27,10 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    Feedback,
     KeywordStage,
     Message,
+    Noted,
     Progress,
     Promote,
     Promoted,
@@ -48,7 +50,7 @@ _STEADY_S = 10.0
 _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
-Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
+Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage | Feedback
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -84,8 +86,8 @@ class ClientChannel:
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals` or `keywords` would do is
-    refused without them.
+    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals`, `keywords` or
+    `feedback` would do is refused without them.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class NodeProcess:
         seals: Seals | None = None,
         profiles: Profiles | None = None,
         keywords: Keywords | None = None,
+        feedback: TakesFeedback | None = None,
         gate: MayStop | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
@@ -110,6 +113,7 @@ class NodeProcess:
         self._seals = seals
         self._profiles = profiles
         self._keywords = keywords
+        self._feedback = feedback
         self._gate = gate
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
@@ -252,9 +256,16 @@ class NodeProcess:
             return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
         if isinstance(request, KeywordStage) and self._keywords is not None:
             return Summed(request_id=request.request_id, content=await self._keywords.carry_out(request))
+        return await self._note(request)
+
+    async def _note(self, request: Request) -> Message:
+        """What is acknowledged, and says nothing else."""
         if isinstance(request, Promote) and self._prompts is not None:
             await self._prompts.promote(request)
             return Promoted(request_id=request.request_id)
+        if isinstance(request, Feedback) and self._feedback is not None:
+            await self._feedback.take(request)
+            return Noted(request_id=request.request_id)
         return Failed(request_id=request.request_id, code="not_offered")
 
     async def _answer(self, request: Ask | SealedAsk) -> Message:

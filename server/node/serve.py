@@ -21,6 +21,7 @@ from frag.types import AnswerMode
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.exchange import Exchange
+from server.node.feedback.opening import open_feedback
 from server.node.gate import Gate
 from server.node.guarded import (
     GuardedAnswers,
@@ -46,7 +47,7 @@ from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
 from server.node.watching import open_watch
-from server.sealed.desk import open_desk
+from server.sealed.desk import open_desk, open_keys
 
 _log = structlog.get_logger()
 
@@ -99,6 +100,10 @@ async def _serve(folder: NodeFolder) -> None:
         memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
         trains, prompts = await _open_training(stack, folder, settings, peer, answering, gate, memory)
         reembedding = _reembedding(folder, settings, answering, prompts)
+        keys = await asyncio.to_thread(open_keys, folder, settings, peer)
+        feedback = await asyncio.to_thread(open_feedback, folder, settings, answering, keys, memory, gate)
+        if feedback:
+            await stack.enter_async_context(feedback)
         view = operators_view(
             folder,
             settings,
@@ -108,6 +113,7 @@ async def _serve(folder: NodeFolder) -> None:
             trains=trains,
             prompts=prompts,
             order_embedder=reembedding.order,
+            feedback=feedback,
         )
         views.append(await stack.enter_async_context(view))
         profiles = ProfileDesk(
@@ -122,7 +128,7 @@ async def _serve(folder: NodeFolder) -> None:
         voting = await asyncio.to_thread(_open_keywords, settings, peer, answering)
         keywords = GuardedKeywords(inner=voting, gate=gate) if voting else None
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
-        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords)
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
         stack.push_async_callback(_cancelled, asyncio.create_task(reembedding.run()))
         await run_until_signal(
@@ -135,6 +141,7 @@ async def _serve(folder: NodeFolder) -> None:
                 seals=GuardedSeals(inner=seals, gate=gate),
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
                 keywords=keywords,
+                feedback=feedback,
                 gate=gate,
                 watch=await open_watch(stack, folder, settings, answering),
             )

@@ -60,6 +60,11 @@ class NodeFolder:
         return self.folder / "journal.db"
 
     @property
+    def feedback(self) -> Path:
+        """Questions that were answered lately, and what was said of the answers."""
+        return self.folder / "feedback.db"
+
+    @property
     def release_switch(self) -> Path:
         """There while the operator has stopped release."""
         return self.folder / "release-stopped.json"

@@ -1,10 +1,12 @@
 """The node's side: opens a sealed question, checks who asks and when, answers, and seals the reply."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -12,7 +14,7 @@ from frag.errors import SealingError
 from frag.sealing import KeyCard, Opened, info_of, require_signature, seal, unseal
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
-from server.node.parts import Answers, Keywords
+from server.node.parts import Answers, Keywords, TakesFeedback
 from server.node.process import Peer
 from server.node.state import NodeFolder
 from server.rate import TokenBucket
@@ -48,6 +50,7 @@ class SealedDesk:
     answers: Answers
     keywords: Keywords | None = None
     clock: Callable[[], float] = time.time
+    feedback: TakesFeedback | None = None
 
     def card(self) -> KeyCard:
         """The signed key that askers seal to. Blocking."""
@@ -61,9 +64,21 @@ class SealedDesk:
             SecureSumError, ForbiddenError, LedgerError: A stage of a vote is refused.
         """
         inquiry = await asyncio.to_thread(self._admit, request)
-        reply = await self._reply(inquiry.wanted)
+        with self._asked_by(inquiry, request.sealed_id.hex()) as wanted:
+            reply = await self._reply(wanted)
         info = info_of("reply", self.node_id, request.sealed_id)
         return await asyncio.to_thread(seal, reply, self.identity, inquiry.reply_key, info)
+
+    @contextlib.contextmanager
+    def _asked_by(self, inquiry: Inquiry, query_id: str) -> Iterator[Wanted]:
+        """What is wanted; of a question its asker alone may say something afterwards."""
+        if not isinstance(inquiry.wanted, Ask):
+            yield inquiry.wanted
+        elif self.feedback is None:
+            yield msgspec.structs.replace(inquiry.wanted, query_id="")
+        else:
+            with self.feedback.asked_by(query_id, inquiry.asker):
+                yield msgspec.structs.replace(inquiry.wanted, query_id=query_id)
 
     async def _reply(self, wanted: Wanted) -> bytes:
         if isinstance(wanted, Ask):
@@ -109,20 +124,33 @@ class SealedDesk:
             raise SealingError("A sealed question has expired.", code="expired")
 
 
+def open_keys(folder: NodeFolder, settings: NodeSettings, peer: Peer) -> SealingKeys:
+    """What is sealed to this node is opened with these. Blocking. Raises SettingsError when one cannot be read."""
+    folder.sealing.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SealingKeys(folder.sealing, settings.node_id, peer.key)
+
+
 def _begins(wanted: Wanted) -> bool:
     """Whether it is a question of its own: a vote is one, whatever the number of its stages."""
     return not isinstance(wanted, KeywordStage) or wanted.stage == "keys"
 
 
 def open_desk(
-    folder: NodeFolder, settings: NodeSettings, peer: Peer, answers: Answers, keywords: Keywords | None = None
+    folder: NodeFolder,
+    settings: NodeSettings,
+    peer: Peer,
+    answers: Answers,
+    keywords: Keywords | None = None,
+    feedback: TakesFeedback | None = None,
+    keys: SealingKeys | None = None,
 ) -> SealedDesk:
     """The desk of a node over its folder. Blocking. Raises SettingsError when keys or cache cannot be used."""
     folder.sealing.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SealedDesk(
+        feedback=feedback,
         node_id=settings.node_id,
         identity=peer.key,
-        keys=SealingKeys(folder.sealing, settings.node_id, peer.key),
+        keys=keys or open_keys(folder, settings, peer),
         replays=ReplayCache.open(folder.sealing / "seen.db"),
         askers=frozenset(map(bytes.fromhex, settings.policy.askers)),
         bucket=TokenBucket(settings.policy.questions_per_minute),

@@ -20,6 +20,7 @@ MAX_ANSWER_CHARS = 32_000
 MAX_JOB_CHARS = 64_000
 MAX_SEALED_ASK_BYTES = 1 << 16
 MAX_SEALED_REPLY_BYTES = 1 << 18
+MAX_FEEDBACK_BYTES = 1 << 15
 
 Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
 NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -34,7 +35,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 SealedId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 SealedAskBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SEALED_ASK_BYTES)]
+FeedbackBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_FEEDBACK_BYTES)]
 Deadline = Annotated[float, msgspec.Meta(gt=0, le=600)]
+QueryId = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?$")]
 TraceParent = Annotated[str, msgspec.Meta(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-0[01])?$")]
 """Where a request stands in a trace, after W3C Trace Context; empty: in none."""
 
@@ -110,6 +113,8 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
     retrieve_only: bool
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
     traceparent: TraceParent = ""
+    query_id: QueryId = ""
+    """By which feedback will name the question; empty: there will be none."""
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -172,6 +177,16 @@ class Promote(Message, frozen=True, kw_only=True, tag="promote"):
     version: Version
     sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
     ticket: Ticket
+
+
+class Feedback(Message, frozen=True, kw_only=True, tag="feedback"):
+    """A `frag.feedback.Remark` that only its node can open. `key` stands for the API key, by another pseudonym at each
+    node."""
+
+    request_id: RequestId
+    query_id: SealedId
+    key: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    envelope: FeedbackBytes
 
 
 class WireCitation(msgspec.Struct, frozen=True, array_like=True):
@@ -249,5 +264,11 @@ class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
     request_id: RequestId
 
 
-ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage | KeywordStage
-ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed
+class Noted(Message, frozen=True, kw_only=True, tag="noted"):
+    """Feedback is durable at the node; not what becomes of it."""
+
+    request_id: RequestId
+
+
+ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage | KeywordStage | Feedback
+ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed | Noted

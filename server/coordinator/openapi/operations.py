@@ -9,6 +9,7 @@ import msgspec
 from frag.client.views import Job, NodeInfo, Prompt
 from server.coordinator.answer_views import QueryResponse
 from server.coordinator.enrollment import EnrollRequest, IdentityProof, IdentityRequest
+from server.coordinator.feedback import FeedbackRequest, FeedbackResponse
 from server.coordinator.keyword_response import KeywordResponse
 from server.coordinator.openai.chat import ChatCompletion, ChatRequest
 from server.coordinator.openai.models import ModelList, ModelView
@@ -125,6 +126,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         or_gives=KeywordResponse,
         scopes=("query",),
         streams=_STREAM,
+    ),
+    ("POST", "/v1/query/{query}/feedback"): Operation(
+        tag="Asking", body=FeedbackRequest, gives=FeedbackResponse, scopes=("query",)
     ),
     ("POST", "/v1/sealed"): Operation(tag="Asking", body=SealedRequest, gives=SealedResponse, scopes=("query",)),
     ("GET", "/v1/models"): Operation(tag="OpenAI", gives=ModelList, scopes=("query",)),

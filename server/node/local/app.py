@@ -18,11 +18,13 @@ from frag.errors import SettingsError
 from frag.listening import LocalSettings
 from frag.settings import NodeSettings
 from server.node.answering import NodeAnswering
+from server.node.feedback.desk import FeedbackDesk
 from server.node.gate import Gate
 from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
 from server.node.local.access import add_headers, guard, local_token
 from server.node.local.client import Address
+from server.node.local.deciding import feedback_routes
 from server.node.local.documents import shelves
 from server.node.local.receiving import sweep
 from server.node.local.routes import STATE, LocalState, routes
@@ -48,6 +50,7 @@ async def operators_view(
     trains: TrainingDesk | None = None,
     prompts: LivePrompt | None = None,
     order_embedder: Callable[[str], None] | None = None,
+    feedback: FeedbackDesk | None = None,
 ) -> AsyncIterator[LocalState]:
     """Follows watched folders, and serves the page and the API, if the settings say so.
 
@@ -84,6 +87,7 @@ async def operators_view(
             trains=trains,
             prompts=prompts,
             order_embedder=order_embedder,
+            feedback=feedback,
         )
         for collection in settings.collections:
             await asyncio.to_thread(sweep, collection.folder)
@@ -105,6 +109,7 @@ def make_local_app(state: LocalState, token: str) -> web.Application:
     names = frozenset(state.settings.local.names)
     app = web.Application(middlewares=[problems, guard(token, names)], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(routes)
+    app.add_routes(feedback_routes)
     app.on_response_prepare.append(add_headers)
     app[STATE] = state
     return app

@@ -16,6 +16,7 @@ from frag.types import AnswerMode, RetrievalMode
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES
 from server.coordinator.bodies import json_body, json_response
 from server.node.answering import NodeAnswering
+from server.node.feedback.desk import FeedbackDesk
 from server.node.gate import Gate
 from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
@@ -54,6 +55,7 @@ class LocalState:
     trains: TrainingDesk | None = None
     prompts: LivePrompt | None = None
     order_embedder: Callable[[str], None] | None = None
+    feedback: FeedbackDesk | None = None
     connected: bool = False
     _locks: list[asyncio.Lock] = field(default_factory=lambda: [asyncio.Lock() for _ in range(_NUM_LOCKS)])
     _ending: set["asyncio.Task[None]"] = field(default_factory=set)

@@ -9,6 +9,7 @@ from frag.types import AnswerMode, Citation, NodeAnswer
 from server.wire.messages import Ask
 from tests.server.console.visitor import Visitor
 from tests.server.in_process import InProcessFederation, Script, says, withholds
+from tests.server.node.feedback.silo import ABOUT_BOILER, BOILER, silo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANSWER = "Five working days for an MRI without contrast, nine with it."
@@ -118,3 +119,20 @@ async def test_a_question_by_keyboard_alone(federation: InProcessFederation, vis
     await visitor.page.keyboard.press("Control+Enter")
     await expect(visitor.page.locator(".answer-text")).to_have_text("by hand")
     await expect(visitor.page.get_by_role("status").first).to_have_text("The answer is here")
+
+
+async def test_an_answer_is_corrected_where_it_is_read(federation: InProcessFederation, visitor: Visitor) -> None:
+    page, place = visitor.page, await federation.enroll("plant")
+    async with silo(place, {"boiler.txt": BOILER}, federation=federation) as node:
+        await visitor.sign_in(federation.url, federation.api_key)
+        await page.get_by_label("Answer mode").select_option(AnswerMode.NONE.value)
+        await visitor.ask(ABOUT_BOILER)
+        answer = page.get_by_role("article")
+        await expect(answer).to_contain_text("Was this right?")
+        await expect(answer.get_by_label("What would have been right?")).to_be_hidden()
+        await answer.get_by_role("button", name="No").click()
+        await answer.get_by_label("What would have been right?").fill("On Tuesdays.")
+        await visitor.inspect("correcting")
+        await answer.get_by_role("button", name="Send").click()
+        await expect(answer).to_contain_text("Taken by plant.")
+        assert [held.correction for held in await node.feedback.listed(10)] == ["On Tuesdays."]
