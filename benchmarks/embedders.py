@@ -3,8 +3,8 @@
 `python benchmarks/embedders.py DATASET [--silos 6] [--layers 0 1 3] [--out results/embedders.json]`
 
 There is one built-in embedder. The others are made of it: its first layers alone, mean-pooled as before (with none,
-the mean of its token embeddings). They are worse, and their cosines are distributed otherwise, which is the point. Each
-silo is a real index, asked by cosine alone; what the silos cite is merged by the functions that coordinator and asker use.
+the mean of its token embeddings). They are worse, and their cosines are distributed otherwise, which is the point.
+Each silo is a real index, asked by cosine alone; what the silos cite is merged as coordinator and asker do it.
 """
 
 import argparse

@@ -38,6 +38,12 @@ class Successor:
         self._live = live
         self._coming = coming
 
+    def look(self) -> Advance:
+        """How far it is."""
+        wanted, held = _with_passages(self._live.inventory()), self._coming.inventory()
+        done = sum(stored.num_chunks for name, stored in wanted.items() if not _differs(held.get(name), stored))
+        return Advance(done=done, total=sum(stored.num_chunks for stored in wanted.values()), is_level=False)
+
     def step(self) -> Advance:
         """Takes over a few hundred passages of what is different now, durably; what is gone goes at once."""
         wanted, held = _with_passages(self._live.inventory()), self._coming.inventory()

@@ -19,7 +19,7 @@ from retrievers.generations import CHANGE_LOCK, Live, folder_name, folder_of, re
 from retrievers.locking import exclusive
 from retrievers.scale import scale_of
 from retrievers.store import DocumentStore
-from retrievers.succession import Successor
+from retrievers.succession import Advance, Successor
 from server.node.indices import Indices
 from server.node.throttled import Throttled
 
@@ -55,6 +55,17 @@ def read_order(index_folder: Path) -> Order | None:
 def write_order(index_folder: Path, order: Order) -> None:
     """Makes it durable."""
     write_private(index_folder / _FILE, msgspec.json.encode(order))
+
+
+def is_same(one: Order | None, other: Order) -> bool:
+    """Whether both ask for the same."""
+    return one is not None and (one.model, one.asked_for) == (other.model, other.asked_for)
+
+
+def end_order(index_folder: Path, order: Order) -> None:
+    """Forgets the order, unless another has come."""
+    if is_same(read_order(index_folder), order):
+        (index_folder / _FILE).unlink(missing_ok=True)
 
 
 def wanted_model(index_folder: Path, configured: str) -> str:
@@ -105,17 +116,19 @@ class Changeover:
         live: Stores,
         swap: Callable[[Indices], threading.Event],
         holding: Callable[[], AbstractContextManager[object]] = nullcontext,
+        about_to: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes the indices to come, and changes over.
 
         Args:
             live: What is searched.
-            holding: Makes the writers of this process wait for the moment of the change.
-            swap: Called when everything is complete and durable, while nobody writes; what it returns is set when
+            swap: Called when the change is durable, while nobody writes; must not fail. What it returns is set when
                 nobody uses what was searched before.
+            holding: Makes the writers of this process wait for the moment of the change.
+            about_to: Called when all is complete, before anything has changed; may fail.
 
         Raises:
-            NotReadyError: It was given up, or an ingest runs for long.
+            NotReadyError: It was given up, another embedder was ordered meanwhile, or an ingest runs for long.
             IndexStoreError: An index cannot be read or written.
         """
         scale = scale_of(self._plain, self._folder)
@@ -128,6 +141,7 @@ class Changeover:
                 with holding(), exclusive(self._folder / CHANGE_LOCK, _LOCK_WAIT_S):
                     if not self._is_settled(old):
                         continue
+                    about_to()
                     indices = self._indices(old, scale)
                     drained = swap(indices)
                     self._embedder.release()
@@ -138,7 +152,10 @@ class Changeover:
         self._clear(old, indices.stores, drained)
 
     def _prepare(self, live: Stores) -> None:
-        for name, successor in self._successors(live).items():
+        successors = self._successors(live)
+        for name, successor in successors.items():
+            self._note(name, successor.look())
+        for name, successor in successors.items():
             while not self._step(name, successor):
                 pass
 
@@ -157,7 +174,13 @@ class Changeover:
     def _step(self, name: str, successor: Successor) -> bool:
         if self._ending.is_set():
             raise NotReadyError("The node is ending.", "The next start takes this up again.")
+        if not is_same(read_order(self._folder), self._order):
+            raise NotReadyError("Another embedder is wanted meanwhile.", "It comes next.")
         advance = successor.step()
+        self._note(name, advance)
+        return advance.is_level
+
+    def _note(self, name: str, advance: Advance) -> None:
         counted = (advance.done, advance.total)
         if self._order.collections.get(name) != counted:
             self._order = msgspec.structs.replace(
@@ -165,7 +188,6 @@ class Changeover:
             )
             write_order(self._folder, self._order)
             self._on_advance(self._order)
-        return advance.is_level
 
     def _is_settled(self, live: Stores) -> bool:
         """While nobody writes: whether the last differences are few, and are taken over."""
@@ -202,4 +224,3 @@ class Changeover:
             store.close()
         for name in new:
             sweep(self._folder, name)
-        (self._folder / _FILE).unlink(missing_ok=True)

@@ -14,12 +14,12 @@ import structlog
 from frag.errors import FragError
 from frag.protocols import Embedder
 from retrievers.generations import read_live
-from server.node.changeover import Changeover, Order, fits, read_order, wanted_model, write_order
-from server.node.indices import Indices, LiveIndices
+from server.node.changeover import Changeover, Order, end_order, fits, is_same, read_order, wanted_model, write_order
+from server.node.indices import LiveIndices
 
 _log = structlog.get_logger()
 _LOOK_S = 1.0
-_RETRY_S = 15.0
+_RETRY_S = 5.0
 _LEAST_PRIORITY = 19
 _SWAP_S = 60.0
 
@@ -56,10 +56,12 @@ class Reembedding:
         self._share = share
         self._on_embedder = on_embedder
         self._ending = threading.Event()
+        self._ordering = threading.Lock()
 
     def order(self, model: str) -> None:
         """Asks for an embedder; durable. Blocking."""
-        write_order(self._folder, Order(model=model, asked_for=self._configured))
+        with self._ordering:
+            write_order(self._folder, Order(model=model, asked_for=self._configured))
 
     async def run(self) -> None:
         """Looks again and again, and changes over when another embedder is wanted."""
@@ -75,19 +77,28 @@ class Reembedding:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether all is as it is wanted, if need be by now."""
-        model = wanted_model(self._folder, self._configured)
-        if self._is_as_wanted(model):
-            return True
-        order = Order(model=model, asked_for=self._configured)
+        with self._ordering:
+            model = wanted_model(self._folder, self._configured)
+            if self._is_as_wanted(model):
+                return True
+            order = Order(model=model, asked_for=self._configured)
+            if not is_same(read_order(self._folder), order):
+                write_order(self._folder, order)
         try:
             self._change(order, loop)
-        except FragError as error:
+        except (FragError, OSError, TimeoutError) as error:
             if not self._ending.is_set():
-                _log.warning("not_reembedded", model=model, code=error.code, reason=error.what)
-                known = read_order(self._folder) or order
-                write_order(self._folder, msgspec.structs.replace(known, error=error.what))
+                self._note(order, error.what if isinstance(error, FragError) else type(error).__name__)
             return False
+        with self._ordering:
+            end_order(self._folder, order)
         return True
+
+    def _note(self, order: Order, reason: str) -> None:
+        _log.warning("not_reembedded", model=order.model, reason=reason)
+        with self._ordering, suppress(OSError):
+            if (known := read_order(self._folder)) is not None and is_same(known, order):
+                write_order(self._folder, msgspec.structs.replace(known, error=reason))
 
     def _is_as_wanted(self, model: str) -> bool:
         live = read_live(self._folder)
@@ -102,14 +113,13 @@ class Reembedding:
         stale = [name for name, store in now.stores.items() if not fits(store, embedder)]
         _log.info("reembedding", model=order.model, collections=stale)
 
-        def swap(indices: Indices) -> threading.Event:
+        def tell() -> None:
             if self._on_embedder is not None:
                 told = asyncio.run_coroutine_threadsafe(_awaited(self._on_embedder(embedder.fingerprint)), loop)
                 told.result(_SWAP_S)
-            return self._indices.change(indices)
 
         change = Changeover(self._folder, order, embedder, self._ending, self._share)
-        change.run(now.stores, swap, self._indices.holding)
+        change.run(now.stores, self._indices.change, self._indices.holding, tell)
         _log.info("reembedded", model=order.model)
 
 

@@ -8,7 +8,7 @@ from frag.errors import NotReadyError
 from frag.types import AnswerMode
 from retrievers.generations import folder_of, read_live
 from retrievers.store import DocumentStore
-from server.node.changeover import Changeover, Order, read_order, wanted_model, write_order
+from server.node.changeover import Changeover, Order, end_order, read_order, wanted_model, write_order
 from server.node.indices import Indices
 from server.node.local.client import address_of, call
 from server.node.state import NodeFolder
@@ -75,6 +75,7 @@ def _change(place: NodeFolder, model: str, show: Show) -> None:
     change = Changeover(place.index, order, embedder, threading.Event(), on_advance=show)
     try:
         change.run(stores, swap)
+        end_order(place.index, order)
     finally:
         for store in [*stores.values(), *(store for indices in changed for store in indices.stores.values())]:
             store.close()

@@ -1,7 +1,7 @@
 """Run as a process: `FOLDER MODEL`. A node's indices change over to MODEL while documents come and go.
 
-Says `ready NUM` with the documents that are done already, then `put ID` and `del ID` as it acknowledges them, `lost ID`
-where a search finds something wrong, and `changed` when it searches with the new embedder.
+Says `ready NUM` with the documents that are done already, then `done NUM` again and again, `put ID` and `del ID` as it
+acknowledges them, `lost ID` where a search finds something wrong, `changed` when it searches with the new embedder.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 
 from frag.types import Document, RetrievalMode
-from retrievers.generations import coming_folders
+from retrievers.generations import coming_folders, folder_of, read_live
 from retrievers.store import count_documents
 from server.node.indices import LiveIndices
 from server.node.opening import open_indices
 from server.node.reembedding import Reembedding
 from tests.doubles import HashingEmbedder
 
-NUM_FIRST = 1500
+NUM_FIRST = 1000
 
 
 def load(model: str) -> HashingEmbedder:
@@ -31,12 +31,12 @@ def document(name: str) -> Document:
 
 async def main(folder: Path, model: str) -> None:
     indices = LiveIndices(open_indices(folder, ["notes"], model, load))
-    coming = coming_folders(folder, "notes")
-    say("ready", str(count_documents(coming[0]) if coming else 0))
+    say("ready", str(num_done(folder)))
     running = asyncio.create_task(Reembedding(folder, model, indices, load, share=1.0).run())
     start = indices.stores["notes"].count()
     for number in itertools.count(start):
         await asyncio.to_thread(change, folder, indices, f"n{number}")
+        say("done", str(num_done(folder)))
         await asyncio.sleep(0.02)  # what runs in the background has the least priority
         if indices.now.embedder.fingerprint == load(model).fingerprint and number > start + 5:
             break
@@ -44,6 +44,14 @@ async def main(folder: Path, model: str) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     indices.close()
+
+
+def num_done(folder: Path) -> int:
+    """Documents in the index to come, or in the new one."""
+    live = read_live(folder)
+    if live and live.model == "new":
+        return count_documents(folder_of(folder, "notes", live))
+    return sum(count_documents(coming) for coming in coming_folders(folder, "notes"))
 
 
 def change(folder: Path, indices: LiveIndices, name: str) -> None:
