@@ -17,6 +17,7 @@ from frag.feedback_settings import FeedbackSettings
 from frag.listening import LOOPBACK_HOSTS, LocalSettings, TlsSettings
 from frag.policy_settings import CollectionSettings, PolicySettings, SharedDocumentsError, check_apart
 from frag.telemetry_settings import CoordinatorTelemetrySettings, NodeTelemetrySettings
+from frag.training_settings import NodeTrainingSettings
 from frag.types import AnswerMode
 
 NodeId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -114,6 +115,7 @@ class NodeSettings(_FromToml):
     routing: RoutingSettings = RoutingSettings()
     local: LocalSettings = LocalSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    training: NodeTrainingSettings = NodeTrainingSettings()
     telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
 
@@ -135,7 +137,19 @@ class NodeSettings(_FromToml):
                     f"{', '.join(collection.answer_modes)} is not in answer_modes of [policy]; add it there"
                 )
         check_apart(self.collections, self.policy)
+        self._check_personal()
         return self
+
+    def _check_personal(self) -> None:
+        if not self.training.personal:
+            return
+        if self.policy.training_privacy == "record" or any(
+            AnswerMode.DP in collection.modes_under(self.policy) for collection in self.collections
+        ):
+            raise ValueError(
+                "training.personal trains on examples without a bound on what answers tell of them, which voids the "
+                'claims of dp and of training_privacy = "record"; leave it out there'
+            )
 
 
 class CoordinatorSettings(_FromToml):

@@ -116,6 +116,7 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     num_documents: int | None = None
     datasets: list[Any] = []
     has_profile: bool = False
+    personal_gain: float | None = None
     sealing_key: Any = None
 
 

@@ -114,6 +114,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "prompt_version": ready.prompt_version if ready else None,
         "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
+        "personal_gain": ready.personal_gain if ready else None,
         "withholds": ready.withholds if ready else "",
     }
 

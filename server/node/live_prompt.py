@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,8 @@ class LivePrompt:
         self._exchange = exchange
         self._embedder = embedder
         self.version = ""
+        self.on_live: Callable[[str, Path], None] = lambda _version, _file: None
+        self._turn = asyncio.Lock()
 
     async def restore(self) -> None:
         """Makes the last good version live again. One that fits no more is left out, with a line in the log."""
@@ -80,9 +83,19 @@ class LivePrompt:
             await self.restore()
 
     async def _flip(self, version: str, sha256: str) -> None:
-        adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
-        await self._worker.go_live(adaptation)
-        self.version = version
+        async with self._turn:
+            adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
+            await self._worker.go_live(adaptation)
+            self.version = version
+        self.on_live(version, self._file(sha256))
+
+    async def adopt(self, version: str, personal: Adaptation) -> bool:
+        """Answers with a personal form of `version`, if that is still live. Raises ModelError when it does not fit."""
+        async with self._turn:
+            if self.version != version:
+                return False
+            await self._worker.go_live(personal)
+            return True
 
     def _read(self, version: str, sha256: str) -> Adaptation:
         content = self._file(sha256).read_bytes()

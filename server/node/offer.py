@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
-from server.node.parts import Answers, MayStop, Profiles, Seals, Trains
+from server.node.parts import Answers, HasGain, MayStop, Profiles, Seals, Trains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,7 @@ class Offer:
     profile: Profile | None = None
     withholds: str = ""
     embedder: str = ""
+    personal_gain: float | None = None
 
     @classmethod
     def of(
@@ -25,6 +26,7 @@ class Offer:
         profiles: Profiles | None,
         gate: MayStop | None = None,
         answers: Answers | None = None,
+        personal: HasGain | None = None,
     ) -> "Offer":
         """Looks at the node's parts. Blocking."""
         return cls(
@@ -33,4 +35,5 @@ class Offer:
             profile=profiles.current() if profiles else None,
             withholds="release_stopped" if gate and gate.stopped else "",
             embedder=answers.describe()[1] if answers else "",
+            personal_gain=personal.gain if personal and not (gate and gate.stopped) else None,
         )

@@ -92,6 +92,13 @@ class TakesFeedback(Protocol):
         """Durable when it returns. Raises FragError with the code that the relay is told."""
 
 
+class HasGain(Protocol):
+    """What knows how much the node's own form of the live prompt gains. Never blocks."""
+
+    @property
+    def gain(self) -> float | None: ...
+
+
 class MayStop(Protocol):
     """What knows whether the operator has stopped release. Never blocks."""
 

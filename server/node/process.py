@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import frag
 from frag.errors import FragError, ProtocolError
+from server.node.client_channel import ClientChannel
 from server.node.offer import Offer
-from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, TakesFeedback, TakesPrompts, Trains
+from server.node.parts import Answers, HasGain, Keywords, MayStop, Profiles, Seals, TakesFeedback, TakesPrompts, Trains
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -65,24 +66,6 @@ class Peer:
     tls: ssl.SSLContext | None = None
 
 
-class ClientChannel:
-    """The handshake's view of a client-side WebSocket."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-
-    async def send_bytes(self, frame: bytes) -> None:
-        await self._socket.send_bytes(frame)
-
-    async def receive_bytes(self) -> bytes:
-        """Raises ProtocolError when the connection ends or a frame is not binary."""
-        frame = await self._socket.receive()
-        if frame.type is not aiohttp.WSMsgType.BINARY:
-            raise ProtocolError("The coordinator ended the connection during the handshake.")
-        data: bytes = frame.data
-        return data
-
-
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
@@ -103,6 +86,7 @@ class NodeProcess:
         keywords: Keywords | None = None,
         feedback: TakesFeedback | None = None,
         gate: MayStop | None = None,
+        personal: HasGain | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
         self._watch = watch or NodeWatch()
@@ -115,6 +99,7 @@ class NodeProcess:
         self._keywords = keywords
         self._feedback = feedback
         self._gate = gate
+        self._personal = personal
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -164,10 +149,12 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(
-            Offer.of, self._trains, self._seals, self._profiles, self._gate, self._answers
-        )
+        self._offered = await self._look()
         await socket.send_bytes(encode(await self._ready()))
+
+    async def _look(self) -> Offer:
+        parts = (self._trains, self._seals, self._profiles, self._gate, self._answers, self._personal)
+        return await asyncio.to_thread(Offer.of, *parts)
 
     async def _ready(self) -> Ready:
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
@@ -182,6 +169,7 @@ class NodeProcess:
             prompt_version=self._prompts.version if self._prompts else "",
             keywords=self._keywords.terms if self._keywords else None,
             withholds=self._offered.withholds,
+            personal_gain=self._offered.personal_gain,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -190,9 +178,7 @@ class NodeProcess:
             await asyncio.sleep(_LOOK_S)
             if self._profiles:
                 await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await asyncio.to_thread(
-                Offer.of, self._trains, self._seals, self._profiles, self._gate, self._answers
-            )
+            offered = await self._look()
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):

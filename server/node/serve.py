@@ -30,6 +30,7 @@ from server.node.guarded import (
     GuardedProfiles,
     GuardedSeals,
     GuardedTraining,
+    recorder_of_gains,
 )
 from server.node.journal import Journal
 from server.node.keyword_voting import KeywordDesk
@@ -43,6 +44,7 @@ from server.node.state import NodeFolder, Status, write_status
 from server.node.switch import ReleaseSwitch
 from server.node.training.desk import TrainingDesk
 from server.node.training.forgetting import TrainingMemory
+from server.node.training.personal import PersonalDesk
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
@@ -98,7 +100,7 @@ async def _serve(folder: NodeFolder) -> None:
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
-        trains, prompts = await _open_training(stack, folder, settings, peer, answering, gate, memory)
+        trains, prompts, personal = await _open_training(stack, folder, settings, peer, answering, gate, memory)
         reembedding = _reembedding(folder, settings, answering, prompts)
         keys = await asyncio.to_thread(open_keys, folder, settings, peer)
         feedback = await asyncio.to_thread(open_feedback, folder, settings, answering, keys, memory, gate)
@@ -143,6 +145,7 @@ async def _serve(folder: NodeFolder) -> None:
                 keywords=keywords,
                 feedback=feedback,
                 gate=gate,
+                personal=personal,
                 watch=await open_watch(stack, folder, settings, answering),
             )
         )
@@ -202,17 +205,18 @@ async def _open_training(
     answering: NodeAnswering,
     gate: Gate,
     memory: TrainingMemory,
-) -> tuple[TrainingDesk | None, LivePrompt | None]:
+) -> tuple[TrainingDesk | None, LivePrompt | None, PersonalDesk | None]:
     """A node without a language model takes no part in training; the operator can also switch training off."""
     if answering.worker is None:
-        return None, None
+        return None, None, None
     exchange = Exchange(url=peer.url, tls=peer.tls)
     prompts = LivePrompt(folder.prompts, answering.worker, exchange, answering.describe()[1])
-    await prompts.restore()
     if not settings.policy.training:
-        return None, prompts
+        await prompts.restore()
+        return None, prompts, None
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
+    process = TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log"))
     carrier = GuardedCarrier(inner=exchange, gate=gate)
     sums = SumDesk(
         node_id=settings.node_id,
@@ -227,7 +231,7 @@ async def _open_training(
         datasets=Datasets(folder.datasets),
         library=answering,
         exchange=carrier,
-        process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
+        process=process,
         sums=sums,
         aggregation=settings.policy.aggregation,
         private=PrivateRounds(folder.ledger, settings.policy.training_epsilon),
@@ -235,7 +239,38 @@ async def _open_training(
         memory=memory,
     )
     stack.push_async_callback(desk.close)
-    return desk, prompts
+    personal = _open_personal(folder, settings, answering, gate, memory, process, prompts)
+    if personal is not None:
+        stack.push_async_callback(personal.close)
+    await prompts.restore()
+    return desk, prompts, personal
+
+
+def _open_personal(
+    folder: NodeFolder,
+    settings: NodeSettings,
+    library: NodeAnswering,
+    gate: Gate,
+    memory: TrainingMemory,
+    process: TrainingProcess,
+    prompts: LivePrompt,
+) -> PersonalDesk | None:
+    """What makes the node's own form of each live prompt, where its operator wants that."""
+    if not settings.training.personal:
+        return None
+    personal = PersonalDesk(
+        folder=folder.personal,
+        training=folder.training,
+        settings=settings.training,
+        datasets=Datasets(folder.datasets),
+        library=library,
+        memory=memory,
+        process=process,
+        prompts=prompts,
+        record=recorder_of_gains(gate),
+    )
+    prompts.on_live = personal.follow
+    return personal
 
 
 async def run_until_signal(process: NodeProcess) -> None:

@@ -46,6 +46,11 @@ class NodeFolder:
         return self.folder / "prompts"
 
     @property
+    def personal(self) -> Path:
+        """The node's own form of the live prompt."""
+        return self.folder / "personal"
+
+    @property
     def ledger(self) -> Path:
         return self.folder / "ledger.db"
 

@@ -31,6 +31,8 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Ticket = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 """The right to fetch and bring for one request: 256 random bits, told to one node over its own connection."""
 Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}$")]
+AnswerVersion = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}(\+personal)?$")]
+"""What an answer was written with: a version, or what a node has made of it for itself."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 SealedId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -102,6 +104,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     keywords: KeywordTerms | None = None
     withholds: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     """Why no question is answered now; empty while they are."""
+    personal_gain: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
+    """Part of the loss that the node's own form of the live prompt saves there; None where it answers with none."""
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):
@@ -208,7 +212,7 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     withheld: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     score: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     token_logprob: Annotated[float, msgspec.Meta(le=0)] = 0.0
-    prompt_version: Version = ""
+    prompt_version: AnswerVersion = ""
     redactions: dict[Name, Count] = {}
     citations: Annotated[tuple[WireCitation, ...], msgspec.Meta(max_length=100)] = ()
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}

@@ -73,11 +73,11 @@ class FeedbackDesk:
     @contextlib.contextmanager
     def asked_by(self, query_id: str, asker: bytes) -> Iterator[None]:
         """While a sealed question is answered: only its asker (Ed25519, 32 bytes) may say something of the answer."""
-        self._askers[query_id] = asker
+        self._askers.setdefault(query_id, asker)
         try:
             yield
         finally:
-            del self._askers[query_id]
+            self._askers.pop(query_id, None)
 
     async def remember(self, ask: Ask, answer: NodeAnswer, shown: Sequence[Found]) -> None:
         """Keeps the question of an answer that is about to leave. What cannot be kept costs the feedback alone."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import numpy as np
 import structlog
 
 from frag.durable import write_private
@@ -22,7 +21,7 @@ from prompt_tuning.dataset import Example, Objective, split
 from prompt_tuning.job import JobSettings
 from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
-from server.node.training.contexts import join_passages
+from server.node.training.contexts import join_passages, stored_examples
 from server.node.training.forgetting import TrainingMemory
 from server.node.training.lineage import remember
 from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample, example_of
@@ -210,23 +209,7 @@ class TrainingDesk:
         write_private(target, msgspec.msgpack.encode(stored))
 
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
-        vectors: Sequence[bytes] = [b""] * len(examples)
-        if job.method.kind == "generator" and examples:
-            found = self._library.embed([example.question for example in examples])
-            vectors = [row.astype("<f4").tobytes() for row in np.asarray(found)]
-        return [
-            StoredExample(
-                example_id=e.example_id,
-                question=e.question,
-                answers=e.answers,
-                passages=e.passages,
-                text=e.text,
-                group=e.group,
-                vector=vector,
-                unit=e.unit,
-            )
-            for e, vector in zip(examples, vectors, strict=True)
-        ]
+        return stored_examples(job, examples, self._library.embed)
 
     async def forget_prepared(self) -> None:
         """Ends the training process, which holds examples in memory; a round under way fails and is asked for again."""
