@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -151,7 +152,8 @@ async def _open_public_corpus(
     """Indexes the public documents and lets them answer as one more node. Returns who writes its answers."""
     if settings.public_corpus is None:
         return None
-    from server.node.assembly import open_answering
+    from server.node.assembly import load_named, open_answering
+    from server.node.reembedding import Reembedding
 
     worker = await writer.worker()
     answering = await stack.enter_async_context(
@@ -166,6 +168,14 @@ async def _open_public_corpus(
         )
     )
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
+    reembedding = Reembedding(
+        folder.public_index,
+        settings.models.embedder,
+        answering.indices,
+        partial(load_named, settings.models),
+        share=settings.models.reembed_share,
+    )
+    await stack.enter_async_context(reembedding.running())
     await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
     return worker
 

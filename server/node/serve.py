@@ -132,7 +132,7 @@ async def _serve(folder: NodeFolder) -> None:
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
         seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
-        stack.push_async_callback(_cancelled, asyncio.create_task(reembedding.run()))
+        await stack.enter_async_context(reembedding.running())
         await run_until_signal(
             NodeProcess(
                 peer,
@@ -165,11 +165,6 @@ def _reembedding(
         share=settings.models.reembed_share,
         on_embedder=prompts.use_embedder if prompts else None,
     )
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _open_gate(stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings) -> Gate:

@@ -31,7 +31,9 @@ def test_what_changes_meanwhile_is_followed(store: DocumentStore, coming: Docume
     advance = successor.step()
     assert (advance.done, advance.total, advance.is_level) == (128, 300, False)
     store.delete(["d0001", "d0299"])
-    store.ingest([document("d0002", "The lighthouse was painted green."), document("d9999", "An owl sits on the roof.")])
+    store.ingest(
+        [document("d0002", "The lighthouse was painted green."), document("d9999", "An owl sits on the roof.")]
+    )
     brought_level(successor)
     assert coming.inventory() == store.inventory()
     assert found(coming, "green lighthouse") == ["d0002"]
