@@ -43,6 +43,12 @@ class ModelSettings(_Strict):
     max_batch: int = Field(16, ge=1, le=256, description="questions generated together at most")
     gather_ms: float = Field(4.0, ge=0, le=1000, description="how long a batch waits for company")
     max_new_tokens: int = Field(48, ge=1, le=1024, description="length limit of an answer in model tokens")
+    reembed_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="of its time that a change of embedder takes in a running node; it rests the others",
+    )
     context_passages: int = Field(1, ge=1, le=50, description="passages put before the model; a small one wants few")
 
 

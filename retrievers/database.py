@@ -204,5 +204,5 @@ def other_embedder_error() -> IndexStoreError:
     """The vectors at hand and those in the database come from different models and must not be compared."""
     return IndexStoreError(
         "The index was made with another embedder.",
-        "Embed the documents again with `frag node ingest --rebuild`.",
+        "Embed the documents again with `frag node reembed`, or with `frag node ingest --rebuild`.",
     )

@@ -22,7 +22,7 @@ from retrievers.database import DATABASE_NAME, connect, index_errors, other_embe
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
 from retrievers.locking import exclusive as _exclusive
-from retrievers.looking import holds, names_under, texts_of
+from retrievers.looking import Stored, documents_of, holds, inventory, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.readers import Readers
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
@@ -163,6 +163,25 @@ class DocumentStore:
             seconds=time.monotonic() - began,
         )
 
+    def adopt(self, documents: Iterable[tuple[Document, bytes]], progress: Progress | None = None) -> int:
+        """Adds documents of another index (`documents_of`), cut and embedded anew; returns how many texts were.
+
+        They keep their digests, so that the next ingest of their sources finds them unchanged. Raises as `ingest`.
+        """
+        taken = list(documents)
+        with self._writing() as connection, _exclusive(self._lock_file):
+            run = Ingest(
+                connection,
+                self._embedder,
+                chunk_tokens=DEFAULT_CHUNK_TOKENS,
+                overlap_tokens=DEFAULT_OVERLAP_TOKENS,
+                digests={document.document_id: digest for document, digest in taken},
+            )
+            run.stage(document for document, _ in taken)
+            run.embed(progress)
+            run.publish(self._live)
+        return run.num_embedded
+
     def delete(self, document_ids: Iterable[str]) -> int:
         """Deletes documents for good and returns how many there were; ids that are not stored are ignored.
 
@@ -235,6 +254,21 @@ class DocumentStore:
         with self._reading() as (connection, _):
             return names_under(connection, path)
 
+    def inventory(self) -> dict[str, Stored]:
+        """What is stored, by id: two indices of equal inventories hold the same documents."""
+        with self._reading() as (connection, _):
+            return inventory(connection)
+
+    def documents_of(self, document_ids: Iterable[str]) -> list[tuple[Document, bytes]]:
+        """Some documents and their digests, for `adopt`. Whitespace between passages may differ from the source's."""
+        with self._reading() as (connection, _):
+            return documents_of(connection, document_ids)
+
+    def fingerprint(self) -> str:
+        """Of the embedder whose vectors are here; empty while there are none."""
+        with self._reading() as (_, snapshot):
+            return snapshot.fingerprint if snapshot.revision and self.count_chunks() else ""
+
     def texts(self, document_ids: Iterable[str]) -> list[str]:
         """The passages of some documents."""
         with self._reading() as (connection, _):
@@ -304,6 +338,23 @@ def count_documents(folder: str | Path) -> int:
     path = prepare(Path(folder))
     with index_errors(path), closing(connect(path, read_only=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def fingerprint_of(folder: str | Path) -> str:
+    """Of the embedder whose vectors are in the collection of `folder`, without one; empty if there are none.
+
+    Raises:
+        IndexStoreError: The index is damaged, of a later version, or of another program.
+    """
+    if not (Path(folder) / DATABASE_NAME).exists():
+        return ""
+    path = prepare(Path(folder))
+    with index_errors(path), closing(connect(path, read_only=True)) as connection:
+        found = connection.execute(
+            "SELECT fingerprint FROM collection JOIN embedders USING (embedder_key) WHERE num_chunks"
+        )
+        row = found.fetchone()
+    return str(row[0]) if row else ""
 
 
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:

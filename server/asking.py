@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from frag.answers.comparable import COSINE
 from frag.client.connection import Connection
 from frag.errors import CoordinatorError, ProtocolError
 
@@ -73,6 +74,8 @@ def print_answer(response: Mapping[str, Any]) -> None:
     for item in response["failed"]:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
     console.print(table)
+    if "scores" in response and response["scores"] != COSINE:
+        console.print(f"scores are {response['scores']}", style="dim")
     if masked := response["question"]["masked"]:
         counts = ", ".join(f"{count} {kind}" for kind, count in masked.items())
         console.print(f"masked in the question before nodes saw it: {counts}", style="dim")

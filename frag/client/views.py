@@ -11,7 +11,7 @@ from frag.client import html
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """A pseudonym of a document at its node, and the cosine of its best passage in [-1, 1]."""
+    """A pseudonym of a document at its node, and the score of its best passage in [-1, 1]; see `Answer.scores`."""
 
     document: str
     score: float
@@ -33,6 +33,7 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float | None = None
     delta: float | None = None
     promise: str = ""
+    embedder: str = ""
 
     def __repr__(self) -> str:
         return f"NodeAnswer({self.node}, {len(self.answer)} chars)"
@@ -70,6 +71,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     timings: dict[str, float] = {}
     promise: str = ""
     note: str = ""
+    scores: str = "cosine"
 
     def __repr__(self) -> str:
         return f"Answer({len(self.text or '')} chars from {len(self.answered)} nodes)"

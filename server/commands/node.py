@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from server.commands import node_feedback
 from server.commands.node_privacy import privacy
+from server.commands.node_reembed import reembed
 
 if TYPE_CHECKING:
     from frag.policy_settings import CollectionSettings
@@ -22,6 +24,7 @@ app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 _DEFAULT = Path("node")
 app.command()(privacy)
+app.command()(reembed)
 app.add_typer(node_feedback.app, name="feedback")
 
 
@@ -49,27 +52,49 @@ def ingest(
     folder: Folder = _DEFAULT,
     *,
     collection: Annotated[str, typer.Option(help="Only this collection.")] = "",
-    rebuild: Annotated[bool, typer.Option(help="Embed everything anew, after a change of embedder.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Embed everything anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
-    from frag.types import AnswerMode
-    from server.node.assembly import load_embedder
+    from retrievers.generations import CHANGE_LOCK
+    from retrievers.locking import shared
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder)
     settings = place.settings()
     wanted = _wanted(settings.collections, collection)
-    under_dp = any(AnswerMode.DP in chosen.modes_under(settings.policy) for chosen in wanted)
-    embedder = load_embedder(settings.models, one_by_one=under_dp)
     reports = {}
-    for chosen in wanted:
-        reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
+    with shared(place.index / CHANGE_LOCK):  # no change of embedder meanwhile
+        embedder = _embedder(place, settings, wanted, rebuild=rebuild)
+        for chosen in wanted:
+            reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
     if as_json:
         typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
         return
     for name, report in reports.items():
         _print_report(name, report)
+
+
+def _embedder(
+    place: "NodeFolder", settings: "NodeSettings", wanted: "Sequence[CollectionSettings]", *, rebuild: bool
+) -> object:
+    """That of the index, which node.toml may have changed since."""
+    from frag.errors import ConflictError
+    from frag.types import AnswerMode
+    from server.node.assembly import load_named
+    from server.node.changeover import wanted_model
+    from server.node.opening import serving
+
+    under_dp = any(AnswerMode.DP in chosen.modes_under(settings.policy) for chosen in wanted)
+    configured = settings.models.embedder
+    load = partial(load_named, settings.models, one_by_one=under_dp)
+    embedder, live = serving(place.index, [c.name for c in settings.collections], configured, load)
+    if live.model != wanted_model(place.index, configured):
+        change = "Change over with `frag node reembed`; a running node does so by itself."
+        if rebuild:
+            raise ConflictError(f"The index is of the embedder {live.model}, which is not what is wanted now.", change)
+        typer.echo(f"The index is still of the embedder {live.model}. {change}", err=True)
+    return embedder
 
 
 def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[CollectionSettings]":
@@ -95,6 +120,7 @@ def _ingest_one(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from frag.errors import SettingsError
+    from retrievers.generations import folder_of
     from retrievers.store import DocumentStore
 
     if not collection.folder.is_dir():
@@ -104,7 +130,7 @@ def _ingest_one(
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        DocumentStore.open(place.index / collection.name, embedder) as store,  # type: ignore[arg-type]
+        DocumentStore.open(folder_of(place.index, collection.name), embedder) as store,  # type: ignore[arg-type]
         Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
     ):
         _forget_missing(place, settings, collection, store)
@@ -135,7 +161,7 @@ def _forget_missing(
     from server.node.training.forgetting import TrainingMemory
 
     memory = TrainingMemory(Datasets(place.datasets), place.training, settings.policy.verbatim_limit_tokens)
-    forgotten = Shelf(collection, store, memory).forget_missing()
+    forgotten = Shelf(collection, {collection.name: store}, memory).forget_missing()
     for name, number in forgotten.datasets.items():
         typer.echo(f"{number} examples of the data set {name} held text of removed documents and are gone.", err=True)
     if forgotten.prompt_versions:

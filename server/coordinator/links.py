@@ -203,9 +203,7 @@ class WebSocketLink:
             waiting.set_result(message)
 
     def _renew(self, ready: Ready) -> None:
-        """What a node offers may change while it is connected; what its answers are compared by may not."""
-        if ready.embedder_fingerprint != self._ready.embedder_fingerprint:
-            raise ProtocolError("A connected node changed its embedder.")
+        """What a node offers may change while it is connected, also its embedder: replies say what made them."""
         self._ready = ready
 
     async def _send_cancellations(self) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from frag.answers.comparable import comparable
 from frag.errors import BadRequestError, ForbiddenError, NoNodesError, QuorumError, UnknownNodeError
 from frag.privacy.questions import ScrubbedQuestion
 from frag.protocols import Aggregator
@@ -187,7 +188,7 @@ class QueryService:
     async def _merge(
         self, request: QueryRequest, query_id: str, gathered: Gathered, scrubbed: ScrubbedQuestion, emit: Emit
     ) -> QueryResponse:
-        released = [reply for reply in gathered.replies if not reply.withheld]
+        released, scores = comparable([reply for reply in gathered.replies if not reply.withheld])
         candidates = [reply for reply in released if reply.text]
         merged, note = await self._merged(request, candidates, scrubbed, emit)
         return QueryResponse(
@@ -203,6 +204,7 @@ class QueryService:
             timings={},
             promise=promise_for(request.answer_mode, released),
             note=note,
+            scores=scores,
         )
 
     async def _merged(

@@ -14,6 +14,7 @@ from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
 from retrievers.database import DATABASE_NAME, connect, index_errors
+from retrievers.generations import folder_of
 from server.doctor import network
 from server.doctor.files import key_permissions, model_checks
 from server.doctor.finding import Check, UnwellError
@@ -108,7 +109,7 @@ def index(folder: NodeFolder, collection: CollectionSettings) -> str:
             f"The folder {collection.folder} does not exist.",
             "Make it, or mend `folder` in node.toml.",
         )
-    path = folder.index / collection.name / DATABASE_NAME
+    path = folder_of(folder.index, collection.name) / DATABASE_NAME
     again = f"frag node ingest --folder {folder.folder} --collection {collection.name}"
     if not path.is_file():
         raise UnwellError("Nothing has been indexed.", f"Run `{again}`.")

@@ -5,14 +5,16 @@ import hmac
 from dataclasses import dataclass
 
 from frag.types import Hit
+from retrievers.store import DocumentStore
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A hit and the collection that it lies in."""
+    """A hit, and the collection and index that it lies in."""
 
     collection: str
     hit: Hit
+    index: DocumentStore
 
 
 def document_alias(key: bytes, collection: str, document_id: str) -> str:

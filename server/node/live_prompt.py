@@ -67,6 +67,21 @@ class LivePrompt:
         await asyncio.to_thread(write_private, self._pointer, pointer)
         _log.info("prompt_live", version=request.version or "none")
 
+    async def use_embedder(self, fingerprint: str) -> None:
+        """Questions are embedded by this one from now on.
+
+        A prompt that was trained with another goes out of use, and the model answers as it is; one that was kept for
+        this one comes back.
+        """
+        self._embedder = fingerprint
+        live = self._worker.live
+        if live is not None and live.embedder not in ("", fingerprint):
+            await self._worker.go_live(None)
+            _log.warning("prompt_withdrawn", version=self.version, reason="trained with another embedder")
+            self.version = ""
+        elif live is None:
+            await self.restore()
+
     async def _flip(self, version: str, sha256: str) -> None:
         async with self._turn:
             adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None

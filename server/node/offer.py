@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
-from server.node.parts import HasGain, MayStop, Profiles, Seals, Trains
+from server.node.parts import Answers, HasGain, MayStop, Profiles, Seals, Trains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,7 @@ class Offer:
     sealing_key: KeyCard | None = None
     profile: Profile | None = None
     withholds: str = ""
+    embedder: str = ""
     personal_gain: float | None = None
 
     @classmethod
@@ -24,6 +25,7 @@ class Offer:
         seals: Seals | None,
         profiles: Profiles | None,
         gate: MayStop | None = None,
+        answers: Answers | None = None,
         personal: HasGain | None = None,
     ) -> "Offer":
         """Looks at the node's parts. Blocking."""
@@ -32,5 +34,6 @@ class Offer:
             sealing_key=seals.card() if seals else None,
             profile=profiles.current() if profiles else None,
             withholds="release_stopped" if gate and gate.stopped else "",
+            embedder=answers.describe()[1] if answers else "",
             personal_gain=personal.gain if personal and not (gate and gate.stopped) else None,
         )

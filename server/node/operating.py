@@ -1,6 +1,8 @@
 """What the operator does from the command line, to a node that runs or to its folder."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -11,6 +13,9 @@ from rich.text import Text
 
 from frag.errors import UnreachableError
 from retrievers.compaction import Compaction, compact_folder
+from retrievers.generations import CHANGE_LOCK, coming_folders, folder_of, is_there
+from retrievers.locking import shared
+from retrievers.succession import drop_gone
 from server.node.journal import Entry, Journal
 from server.node.local.client import address_of, call
 from server.node.local.receiving import sweep
@@ -91,8 +96,22 @@ def compact(folder: NodeFolder) -> dict[str, Compaction]:
     for collection in folder.settings().collections:
         if address_of(folder) is None:
             sweep(collection.folder)
-        done[collection.name] = compact_folder(folder.index / collection.name)
+        with shared(folder.index / CHANGE_LOCK):
+            done[collection.name] = compact_folder(folder_of(folder.index, collection.name))
+            compact_coming(folder.index, [collection.name])
     return done
+
+
+def compact_coming(index_folder: Path, collections: Sequence[str]) -> None:
+    """Compacts indices that are being made for another embedder, without what was deleted meanwhile.
+
+    Raises IndexStoreError or NotReadyError.
+    """
+    for name in collections:
+        for coming in coming_folders(index_folder, name):
+            if is_there(coming):
+                drop_gone(folder_of(index_folder, name), coming)
+                compact_folder(coming)
 
 
 def read_journal(folder: NodeFolder, limit: int) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class NodeProcess:
         await socket.send_bytes(encode(await self._ready()))
 
     async def _look(self) -> Offer:
-        parts = (self._trains, self._seals, self._profiles, self._gate, self._personal)
+        parts = (self._trains, self._seals, self._profiles, self._gate, self._answers, self._personal)
         return await asyncio.to_thread(Offer.of, *parts)
 
     async def _ready(self) -> Ready:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
+from frag.types import AnswerMode
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.exchange import Exchange
@@ -37,6 +39,7 @@ from server.node.local.app import operators_view
 from server.node.local.routes import LocalState
 from server.node.process import NodeProcess, Peer
 from server.node.profile import ProfileDesk
+from server.node.reembedding import Reembedding
 from server.node.state import NodeFolder, Status, write_status
 from server.node.switch import ReleaseSwitch
 from server.node.training.desk import TrainingDesk
@@ -98,19 +101,28 @@ async def _serve(folder: NodeFolder) -> None:
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
         trains, prompts, personal = await _open_training(stack, folder, settings, peer, answering, gate, memory)
+        reembedding = _reembedding(folder, settings, answering, prompts)
         keys = await asyncio.to_thread(open_keys, folder, settings, peer)
         feedback = await asyncio.to_thread(open_feedback, folder, settings, answering, keys, memory, gate)
         if feedback:
             await stack.enter_async_context(feedback)
         view = operators_view(
-            folder, settings, answering, gate, memory=memory, trains=trains, prompts=prompts, feedback=feedback
+            folder,
+            settings,
+            answering,
+            gate,
+            memory=memory,
+            trains=trains,
+            prompts=prompts,
+            order_embedder=reembedding.order,
+            feedback=feedback,
         )
         views.append(await stack.enter_async_context(view))
         profiles = ProfileDesk(
             file=folder.folder / "profile.json",
             ledger_file=folder.ledger,
             settings=settings.routing,
-            embedder=answering.embedder,
+            embedder=answering.indices.embedder,
             voters=answering.voters,
             answers=settings.policy.dp,
         )
@@ -120,6 +132,7 @@ async def _serve(folder: NodeFolder) -> None:
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
         seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
+        stack.push_async_callback(_cancelled, asyncio.create_task(reembedding.run()))
         await run_until_signal(
             NodeProcess(
                 peer,
@@ -136,6 +149,27 @@ async def _serve(folder: NodeFolder) -> None:
                 watch=await open_watch(stack, folder, settings, answering),
             )
         )
+
+
+def _reembedding(
+    folder: NodeFolder, settings: NodeSettings, answering: NodeAnswering, prompts: LivePrompt | None
+) -> Reembedding:
+    from server.node.assembly import load_named
+
+    under_dp = any(AnswerMode.DP in c.modes_under(settings.policy) for c in settings.collections)
+    return Reembedding(
+        folder.index,
+        settings.models.embedder,
+        answering.indices,
+        partial(load_named, settings.models, one_by_one=under_dp),
+        share=settings.models.reembed_share,
+        on_embedder=prompts.use_embedder if prompts else None,
+    )
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _open_gate(stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings) -> Gate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.answers import make_aggregator
+from frag.answers.comparable import comparable
 from frag.errors import BadRequestError, QuorumError, SealingError
 from frag.types import AnswerMode, NodeAnswer
 from server.coordinator.answer_views import FailedView, QueryResponse, WithheldView, answered_views, promise_for
@@ -90,7 +91,7 @@ def _answers(exchanged: Exchanged, mode: AnswerMode) -> list[NodeAnswer]:
 async def _merge(
     ask: Ask, plan: SealedPlan, sealed_id: bytes, replies: Sequence[NodeAnswer], failed: Mapping[str, str]
 ) -> QueryResponse:
-    released = [reply for reply in replies if not reply.withheld]
+    released, scores = comparable([reply for reply in replies if not reply.withheld])
     candidates = [reply for reply in released if reply.text]
     merged = await make_aggregator(plan.aggregation).aggregate(ask.question, candidates) if candidates else None
     return QueryResponse(
@@ -105,4 +106,5 @@ async def _merge(
         question=QuestionView(scrub="off", masked={}),
         timings={},
         promise=promise_for(ask.answer_mode, released),
+        scores=scores,
     )

@@ -198,6 +198,13 @@ class WireCitation(msgspec.Struct, frozen=True, array_like=True):
     score: Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
 
 
+class WireScale(msgspec.Struct, frozen=True, array_like=True):
+    """See `frag.types.Scale`."""
+
+    slope: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    offset: Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+
+
 class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     request_id: RequestId
     mode: AnswerMode
@@ -211,6 +218,8 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}
     epsilon: Annotated[float, msgspec.Meta(ge=0)] = math.inf
     delta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    embedder: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    scale: WireScale | None = None
 
 
 class SealedReply(Message, frozen=True, kw_only=True, tag="sealed_reply"):

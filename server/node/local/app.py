@@ -4,9 +4,10 @@ import asyncio
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -48,6 +49,7 @@ async def operators_view(
     memory: TrainingMemory | None = None,
     trains: TrainingDesk | None = None,
     prompts: LivePrompt | None = None,
+    order_embedder: Callable[[str], None] | None = None,
     feedback: FeedbackDesk | None = None,
 ) -> AsyncIterator[LocalState]:
     """Follows watched folders, and serves the page and the API, if the settings say so.
@@ -61,7 +63,14 @@ async def operators_view(
         following = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="following"))
         ending = threading.Event()
         stack.callback(ending.set)
-        held = shelves(settings.collections, answering.stores, memory, ending, answering.forget)
+        held = shelves(
+            settings.collections,
+            answering.stores,
+            memory,
+            ending,
+            answering.forget,
+            partial(answering.indices.writing, folder.index),
+        )
         watchers = {
             c.name: FolderWatcher(shelf=held[c.name], thread=following) for c in settings.collections if c.watch
         }
@@ -77,6 +86,7 @@ async def operators_view(
             deleting=deleting,
             trains=trains,
             prompts=prompts,
+            order_embedder=order_embedder,
             feedback=feedback,
         )
         for collection in settings.collections:

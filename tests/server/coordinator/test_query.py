@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from frag.types import AnswerMode, Citation, NodeAnswer
+from frag.types import AnswerMode, Citation, NodeAnswer, Scale
 from server.wire.messages import Ask
 from tests.conftest import LoopGuard
 from tests.server.in_process import in_process, says, withholds
@@ -51,6 +51,25 @@ async def test_the_best_of_three_answers_comes_back_with_who_gave_it(tmp_path: P
     assert body["failed"] == []
     assert len(body["query_id"]) == 32
     assert body["timings"]["total_ms"] >= body["timings"]["fanout_ms"] > 0
+
+
+async def test_nodes_with_different_embedders_are_compared_by_calibrated_scores_and_the_asker_is_told(
+    tmp_path: Path,
+) -> None:
+    cited = (Citation(document_alias="00ff", score=0.9),)
+    wide = says("nine days", 0.9, embedder="wide", scale=Scale(slope=2.0, offset=-1.5), citations=cited)
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", says("five days", 0.8, embedder="plain", scale=Scale(slope=1.0, offset=0.0)))
+        _, alone = await federation.ask(question="How long?", aggregation="best")
+        await federation.join("b", wide)
+        _, body = await federation.ask(question="How long?", aggregation="best")
+    assert alone["scores"] == "cosine"
+    assert body["scores"] == "calibrated: nodes use different embedders"
+    assert body["answer"] == "five days"
+    assert [view["embedder"] for view in body["answered"]] == ["plain", "wide"]
+    assert body["answered"][0]["score"] == pytest.approx(0.8)
+    assert body["answered"][1]["score"] < 0.8
+    assert body["answered"][1]["citations"][0]["score"] == pytest.approx(0.3)  # 2 · 0.9 - 1.5
 
 
 async def test_a_straggler_is_named_cancelled_and_not_waited_for(tmp_path: Path) -> None:
