@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.evaluate_continual import lifelong
 from server.commands.evaluate_training import live, methods, train
 from server.commands.showing import progress_bar, show
 
@@ -19,7 +20,7 @@ def _group() -> None:
     """Evaluate a federation on labelled questions."""
 
 
-for command in (train, methods, live):
+for command in (train, methods, live, lifelong):
     app.command()(command)
 
 

@@ -1,0 +1,57 @@
+"""`frag eval lifelong | drift`: what training in pieces forgets, and what changes of traffic are noticed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.commands.showing import progress_bar, show
+
+
+def lifelong(
+    dataset: Annotated[Path, typer.Option(help="CLINC150's data file with domains.json beside it.")],
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that the domains come to in turn.")] = 4,
+    domains_each: Annotated[int, typer.Option(min=1, help="Domains of an arrival.")] = 2,
+    job: Annotated[Path | None, typer.Option(help="job.toml; the options below override it.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds after each arrival.")] = 2,
+    steps: Annotated[int, typer.Option(min=1, help="Local steps of a round.")] = 15,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the nodes; 0: as the job says.")] = 3e-3,
+    replay: Annotated[float, typer.Option(min=0, max=0.99, help="Share of old examples where they are replayed.")] = 0.5,
+    anchor: Annotated[float, typer.Option(min=0, help="μ of the pull to the live prompt where there is one.")] = 0.1,
+    buffer: Annotated[int, typer.Option(min=0, help="Old examples that a node keeps; 0: all.")] = 0,
+    limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 200,
+    limit_train: Annotated[int, typer.Option(min=0, help="Training examples of a domain; 0: all.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of the order of domains, first weights and batches.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
+    model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Domains arrive one after another: accuracy and forgetting of naive rounds, replay, anchor, both. Resumable."""
+    from server.evaluation.training.lifelong import LifelongPlan, Remedy, evaluate_lifelong
+    from server.evaluation.training.lifelong_report import print_lifelong, write_lifelong
+    from server.evaluation.training.plan import make_job, spread
+    from server.evaluation.training.tasks import load_domains
+
+    plan = LifelongPlan(
+        task=spread(load_domains(dataset), num_test=limit_test, num_train=limit_train),
+        job=make_job(job, rounds=rounds, steps=steps, learning_rate=learning_rate),
+        num_nodes=nodes,
+        domains_each=domains_each,
+        remedies={
+            "naive": Remedy(),
+            "replay": Remedy(replay=replay),
+            "anchor": Remedy(anchor=anchor),
+            "both": Remedy(replay=replay, anchor=anchor),
+        },
+        buffer_examples=buffer,
+        joint=True,
+        seed=seed,
+        folder=out / "lifelong",
+        language_model=model,
+        threads=threads,
+    )
+    with progress_bar(quiet=as_json) as tick:
+        report = evaluate_lifelong(plan, tick)
+    show(report, print_lifelong, write_lifelong(report, out), as_json=as_json)
