@@ -173,6 +173,8 @@ def _after(
     before: ServerState | None,
 ) -> _Made:
     """Trains on arrival `number` from the state before it, and measures all domains so far."""
+    if not number:
+        name, remedy = "first", Remedy()  # there is nothing yet to forget, so all remedies are the same
     key = plan.key(name, remedy.replay, remedy.anchor, number)
     return _kept(plan, f"{name}-{number}", key, lambda: _arrive(opened(), name, remedy, number, before))
 
@@ -220,10 +222,9 @@ def _shares(
 
 
 def _joint(bench: Bench) -> _Made:
-    """All domains at once and in one place, with as many steps as the nodes with something new took together."""
+    """All domains at once and in one place, with as many steps as all nodes would take together."""
     plan, job = bench.plan, bench.plan.job
-    arrivals = plan.arrivals()
-    steps = job.total_steps * sum(len({plan.node_of(domain) for domain in arrival}) for arrival in arrivals)
+    steps = job.total_steps * len(plan.arrivals()) * plan.num_nodes
     trained = train(
         bench.trainable,
         bench.trainable.initial(seed=plan.seed),
