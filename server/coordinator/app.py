@@ -33,6 +33,8 @@ from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
 from server.coordinator.routing import Router
 from server.coordinator.state import STATE, CoordinatorState
+from server.coordinator.standing.records import StandingRecords
+from server.coordinator.standing.service import StandingService
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.public_phase import PublicData
@@ -95,6 +97,8 @@ async def _resources(
             public=public,
         )
         jobs = await stack.enter_async_context(JobService(records, runner, public, watch.on_job_event))
+        standing = StandingService(StandingRecords(database), records, jobs, versions, registry)
+        await stack.enter_async_context(standing)
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,
@@ -117,6 +121,7 @@ async def _resources(
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
+            standing=standing,
             versions=versions,
             exchange=exchange,
             watch=watch,

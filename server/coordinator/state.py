@@ -16,6 +16,7 @@ from server.coordinator.database import Database
 from server.coordinator.enrollment import Enrollment
 from server.coordinator.links import Registry
 from server.coordinator.query import QueryRequest, QueryService
+from server.coordinator.standing.service import StandingService
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import Versions
@@ -37,6 +38,7 @@ class CoordinatorState:
     enrollment: Enrollment
     query: QueryService
     jobs: JobService
+    standing: StandingService
     versions: Versions
     exchange: Exchange
     watch: CoordinatorWatch

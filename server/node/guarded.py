@@ -102,6 +102,10 @@ class GuardedTraining:
         """None while release is stopped."""
         return () if self.gate.stopped else self.inner.dataset_names()
 
+    def dataset_sizes(self) -> dict[str, int]:
+        """None while release is stopped."""
+        return {} if self.gate.stopped else self.inner.dataset_sizes()
+
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained:
         """One round, given up when release is stopped. Raises ReleaseStoppedError."""
         trained = await self.gate.unless_stopped(self.inner.train(request, on_progress))

@@ -1,10 +1,12 @@
 """What a node announces and may change while it is connected."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
-from server.node.parts import MayStop, Profiles, Seals, Trains
+from server.node.parts import MayStop, Profiles, Seals, SeesDrift, Trains
+from server.wire.messages import DriftSign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,8 @@ class Offer:
     sealing_key: KeyCard | None = None
     profile: Profile | None = None
     withholds: str = ""
+    dataset_sizes: Mapping[str, int] = field(default_factory=dict)
+    drift: DriftSign | None = None
 
     @classmethod
     def of(
@@ -23,6 +27,7 @@ class Offer:
         seals: Seals | None,
         profiles: Profiles | None,
         gate: MayStop | None = None,
+        drifts: SeesDrift | None = None,
     ) -> "Offer":
         """Looks at the node's parts. Blocking."""
         return cls(
@@ -30,4 +35,6 @@ class Offer:
             sealing_key=seals.card() if seals else None,
             profile=profiles.current() if profiles else None,
             withholds="release_stopped" if gate and gate.stopped else "",
+            dataset_sizes=trains.dataset_sizes() if trains else {},
+            drift=drifts.sign() if drifts and not (gate and gate.stopped) else None,
         )

@@ -6,7 +6,18 @@ from typing import Protocol
 from frag.routing import Profile
 from frag.sealing import KeyCard
 from frag.types import AnswerMode, NodeAnswer
-from server.wire.messages import Ask, KeywordStage, KeywordTerms, Progress, Promote, SealedAsk, SumStage, Train, Trained
+from server.wire.messages import (
+    Ask,
+    DriftSign,
+    KeywordStage,
+    KeywordTerms,
+    Progress,
+    Promote,
+    SealedAsk,
+    SumStage,
+    Train,
+    Trained,
+)
 
 
 class Answers(Protocol):
@@ -22,6 +33,9 @@ class Trains(Protocol):
     """What does a round of training."""
 
     def dataset_names(self) -> tuple[str, ...]: ...
+
+    def dataset_sizes(self) -> dict[str, int]:
+        """Examples of the data sets whose number may be told. May read the disk."""
 
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
 
@@ -61,6 +75,13 @@ class Keywords(Protocol):
     def terms(self) -> KeywordTerms: ...
 
     async def carry_out(self, request: KeywordStage) -> bytes: ...
+
+
+class SeesDrift(Protocol):
+    """What watches for change in questions and documents."""
+
+    def sign(self) -> DriftSign | None:
+        """What is told of it. Never blocks."""
 
 
 class MayStop(Protocol):

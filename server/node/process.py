@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import frag
 from frag.errors import FragError, ProtocolError
 from server.node.offer import Offer
-from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, TakesPrompts, Trains
+from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, SeesDrift, TakesPrompts, Trains
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -100,6 +100,7 @@ class NodeProcess:
         profiles: Profiles | None = None,
         keywords: Keywords | None = None,
         gate: MayStop | None = None,
+        drifts: SeesDrift | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
         self._watch = watch or NodeWatch()
@@ -111,6 +112,7 @@ class NodeProcess:
         self._profiles = profiles
         self._keywords = keywords
         self._gate = gate
+        self._drifts = drifts
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -160,7 +162,7 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate)
+        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts)
         await socket.send_bytes(encode(await self._ready()))
 
     async def _ready(self) -> Ready:
@@ -176,6 +178,8 @@ class NodeProcess:
             prompt_version=self._prompts.version if self._prompts else "",
             keywords=self._keywords.terms if self._keywords else None,
             withholds=self._offered.withholds,
+            dataset_sizes=dict(self._offered.dataset_sizes),
+            drift=self._offered.drift,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -184,7 +188,7 @@ class NodeProcess:
             await asyncio.sleep(_LOOK_S)
             if self._profiles:
                 await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate)
+            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts)
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):

@@ -85,6 +85,13 @@ class KeywordTerms(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     is_pinned: bool
 
 
+class DriftSign(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All that a node tells of drift: how strong the last sign of it was, and whether it stands."""
+
+    strength: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    is_seen: bool
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """What a node says about itself once both sides are known."""
 
@@ -99,6 +106,10 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     keywords: KeywordTerms | None = None
     withholds: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     """Why no question is answered now; empty while they are."""
+    dataset_sizes: Annotated[dict[Name, Count], msgspec.Meta(max_length=1000)] = {}
+    """Examples of data sets, from nodes whose updates tell their number anyway."""
+    drift: DriftSign | None = None
+    """None where the node watches for none."""
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):

@@ -18,10 +18,12 @@ import structlog
 from frag.durable import write_private
 from frag.errors import DatasetError, ForbiddenError, LedgerError, SecureSumError
 from frag.protocols import FloatArray
-from prompt_tuning.dataset import Example, Objective, split
+from prompt_tuning.batches import reservoir
+from prompt_tuning.dataset import Example, Objective, Split, split
 from prompt_tuning.job import JobSettings
 from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
+from server.node.training.arrivals import Arrivals
 from server.node.training.contexts import join_passages
 from server.node.training.forgetting import TrainingMemory
 from server.node.training.lineage import remember
@@ -89,6 +91,12 @@ class TrainingDesk:
         self._only_private = only_private
         self._joining = memory.joining if memory else nullcontext
         self._turn = asyncio.Lock()
+
+    def dataset_sizes(self) -> dict[str, int]:
+        """Examples of each data set, for standing jobs; none where updates do not tell their number. Reads the disk."""
+        if self._only_private or not {"plain", "robust"} & set(self._aggregation):
+            return {}
+        return self._datasets.sizes()
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
@@ -197,17 +205,29 @@ class TrainingDesk:
         parts = split(fitting(self._datasets.load(job.dataset), job), always_trains=not _is_private(job))
         measured = () if _is_private(job) else parts.held_out or parts.validation
         look_up = self._library.look_up
+        train, old_ids = self._divided(job, job_folder.name, parts)
         stored = JobExamples(
-            train=self._stored(job, join_passages(parts.train, job, look_up)),
+            train=self._stored(job, join_passages(train, job, look_up)),
             validation=self._stored(job, join_passages(parts.validation, job, look_up)),
             held_out=self._stored(job, join_passages(measured, job, look_up)),
             snapshot=self._library.snapshot(),
+            old_ids=sorted(old_ids),
         )
         _forget_old_jobs(self._folder, job_folder)
         write_private(job_folder / "job.json", written.encode())
         seen = [*stored.train, *stored.validation, *stored.held_out]
         remember(job_folder, (text for e in seen for text in (*e.passages, e.text, *e.answers, e.question)))
         write_private(target, msgspec.msgpack.encode(stored))
+
+    def _divided(self, job: JobSettings, run: str, parts: Split) -> tuple[Sequence[Example], set[str]]:
+        """What is trained on, and the ids of what an earlier run of a standing job has met."""
+        if job.standing is None or not job.standing.series:
+            return parts.train, set()
+        every = (*parts.train, *parts.validation, *parts.held_out)
+        old = Arrivals(self._folder).old(job.standing.series, run, [example.example_id for example in every])
+        old_train = [example.example_id for example in parts.train if example.example_id in old]
+        buffer = reservoir(old_train, job.standing.buffer_examples, job.seed) if job.standing.replay else set()
+        return [e for e in parts.train if e.example_id not in old or e.example_id in buffer], old
 
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
         vectors: Sequence[bytes] = [b""] * len(examples)

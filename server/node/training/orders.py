@@ -47,7 +47,7 @@ Said = Step | Done | Failure
 class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Examples of a job as they are trained on, with the question vectors where the method reads them.
 
-    `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
+    `old_ids` names those that an earlier run of a standing job has met. `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
     index that passages were taken from.
     """
 
@@ -55,6 +55,7 @@ class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
     held_out: list["StoredExample"]
     snapshot: str
     validation: list["StoredExample"] = []
+    old_ids: list[str] = []
 
 
 class StoredExample(msgspec.Struct, frozen=True, kw_only=True):

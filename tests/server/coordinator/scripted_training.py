@@ -49,6 +49,9 @@ class ScriptedTrainer:
     def dataset_names(self) -> tuple[str, ...]:
         return ("qa",)
 
+    def dataset_sizes(self) -> dict[str, int]:
+        return {}
+
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained:
         self.seen.append(request)
         if self.before is not None:
