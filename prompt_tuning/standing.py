@@ -24,10 +24,11 @@ class StandingSettings(BaseModel):
     series: str = Field("", pattern=r"^[a-z0-9-]{0,55}$", description="filled in by the coordinator: whose run it is")
 
 
-def unfit(job: Any) -> list[str]:  # noqa: ANN401 - JobSettings, which imports this module
+def unfit(job: Any) -> list[str]:
     """Why a job cannot stand: what its gate needs and the job does not allow."""
     wrong: dict[str, bool] = {
-        "a standing job trains weights; written prompts are chosen by a job of their own": job.method.kind == "template",
+        "a standing job trains weights; written prompts are chosen by a job of their own": job.method.kind
+        == "template",
         "candidates are measured on questions; causal_lm has none": job.objective == "causal_lm",
         "candidates are measured on examples, which privacy forbids": job.privacy.mode != "none",
         "fedbuff has no round that a run could end with": job.strategy.kind == "fedbuff",

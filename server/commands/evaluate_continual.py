@@ -16,7 +16,9 @@ def lifelong(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds after each arrival.")] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Local steps of a round.")] = 15,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the nodes; 0: as the job says.")] = 3e-3,
-    replay: Annotated[float, typer.Option(min=0, max=0.99, help="Share of old examples where they are replayed.")] = 0.5,
+    replay: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of old examples where they are replayed.")
+    ] = 0.5,
     anchor: Annotated[float, typer.Option(min=0, help="μ of the pull to the live prompt where there is one.")] = 0.1,
     buffer: Annotated[int, typer.Option(min=0, help="Old examples that a node keeps; 0: all.")] = 0,
     limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 200,

@@ -32,9 +32,9 @@ from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
 from server.coordinator.routing import Router
-from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.standing.records import StandingRecords
 from server.coordinator.standing.service import StandingService
+from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.public_phase import PublicData

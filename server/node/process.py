@@ -162,7 +162,9 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts)
+        self._offered = await asyncio.to_thread(
+            Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts
+        )
         await socket.send_bytes(encode(await self._ready()))
 
     async def _ready(self) -> Ready:
@@ -188,7 +190,9 @@ class NodeProcess:
             await asyncio.sleep(_LOOK_S)
             if self._profiles:
                 await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await asyncio.to_thread(Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts)
+            offered = await asyncio.to_thread(
+                Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts
+            )
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):

@@ -187,9 +187,7 @@ class StandingService:
         start = await self._versions.live()
         await self._records.start_run(
             row.standing_id,
-            run_row(
-                run_id, run.model_dump_json(), standing_id=row.standing_id, start_version=start, cause=cause
-            ),
+            run_row(run_id, run.model_dump_json(), standing_id=row.standing_id, start_version=start, cause=cause),
             {**now, **{node: said.num_examples for node, said in declared.items()}},
         )
         _log.info("run_started", standing=row.standing_id, run=run_id, cause=cause)

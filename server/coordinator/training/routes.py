@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from frag.errors import BadRequestError
 from prompt_tuning.job import JobSettings, places_of
 from server.coordinator.bodies import json_body, json_response
-from server.coordinator.state import STATE
 from server.coordinator.standing.service import StandingService
 from server.coordinator.standing.timeline import Timeline, timeline
+from server.coordinator.state import STATE
 from server.coordinator.training import exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import NewTemplate
@@ -102,9 +102,7 @@ async def show_timeline(request: web.Request) -> web.Response:
     """Versions, what was decided of them and why, and what went live, oldest first."""
     await _admit(request, "query", "train")
     state = request.app[STATE]
-    entries = timeline(
-        await state.versions.rows(), await state.versions.promoted(), await state.standing.decisions()
-    )
+    entries = timeline(await state.versions.rows(), await state.versions.promoted(), await state.standing.decisions())
     return json_response(Timeline(timeline=entries))
 
 

@@ -47,8 +47,8 @@ Said = Step | Done | Failure
 class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Examples of a job as they are trained on, with the question vectors where the method reads them.
 
-    `old_ids` names those that an earlier run of a standing job has met. `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
-    index that passages were taken from.
+    `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
+    index that passages were taken from. `old_ids` names what an earlier run of a standing job has met.
     """
 
     train: list["StoredExample"]
