@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from frag.drift.falling import abstention_p_value, confidence_p_value
-from frag.drift.shift import mmd_p_value
+from frag.drift.shift import NUM_PERMUTATIONS, mmd_p_value
 from frag.protocols import FloatArray
 
 SIGNALS = ("questions", "confidence", "abstention")
@@ -43,12 +43,21 @@ class DriftMonitor:
         window: Questions that are judged together.
         reference_windows: Windows that say what is usual.
         level: Chance of a false alarm in one window, over all three signals (Bonferroni).
+        permutations: Of the test of embeddings; over 3 / level of them, or it can see nothing.
     """
 
-    def __init__(self, *, window: int = 50, reference_windows: int = 4, level: float = 0.01) -> None:
+    def __init__(
+        self,
+        *,
+        window: int = 50,
+        reference_windows: int = 4,
+        level: float = 0.01,
+        permutations: int = NUM_PERMUTATIONS,
+    ) -> None:
         self._size = window
         self._num_reference = window * reference_windows
         self._level = level
+        self._permutations = permutations
         self._usual: list[Answered] = []
         self._current: list[Answered] = []
         self._num_windows = 0
@@ -76,7 +85,9 @@ class DriftMonitor:
 
     def _read(self, window: Sequence[Answered]) -> Reading:
         values = {
-            "questions": mmd_p_value(_vectors(self._usual), _vectors(window), seed=self._num_windows),
+            "questions": mmd_p_value(
+                _vectors(self._usual), _vectors(window), seed=self._num_windows, permutations=self._permutations
+            ),
             "confidence": confidence_p_value(_scores(self._usual), _scores(window)),
             "abstention": abstention_p_value(_abstained(self._usual), _abstained(window)),
         }

@@ -57,3 +57,33 @@ def lifelong(
     with progress_bar(quiet=as_json) as tick:
         report = evaluate_lifelong(plan, tick)
     show(report, print_lifelong, write_lifelong(report, out), as_json=as_json)
+
+
+def drift(
+    dataset: Annotated[Path, typer.Option(help="CLINC150's data file with domains.json beside it.")],
+    window: Annotated[int, typer.Option(min=10, help="Questions that are judged together.")] = 50,
+    reference_windows: Annotated[int, typer.Option(min=1, help="Windows that say what is usual.")] = 4,
+    windows: Annotated[int, typer.Option(min=1, help="Stationary windows in which false triggers are counted.")] = 100,
+    trials: Annotated[int, typer.Option(min=1, help="Changes of traffic, each after a usual drawn anew.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the halves, the order and the draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the JSON.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Whether exchanged domains and changed topics are seen, and how often stationary traffic raises an alarm."""
+    from frag.settings import ModelSettings
+    from server.evaluation.drift import DriftPlan, evaluate_drift, load_utterances, print_drift, write_drift
+    from server.node.assembly import load_embedder
+
+    plan = DriftPlan(
+        utterances=load_utterances(dataset),
+        window=window,
+        reference_windows=reference_windows,
+        num_windows=windows,
+        trials=trials,
+        seed=seed,
+    )
+    with progress_bar(quiet=as_json) as tick:
+        report = evaluate_drift(plan, load_embedder(ModelSettings(threads=threads)).embed, tick)
+    show(report, print_drift, write_drift(report, out) if out else [], as_json=as_json)

@@ -81,7 +81,7 @@ class SeesDrift(Protocol):
     """What watches for change in questions and documents."""
 
     def sign(self) -> DriftSign | None:
-        """What is told of it. Never blocks."""
+        """What is told of it. Blocking."""
 
 
 class MayStop(Protocol):

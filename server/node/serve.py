@@ -16,8 +16,10 @@ import structlog
 from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
+from frag.types import AnswerMode
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
+from server.node.drift_desk import DriftDesk
 from server.node.exchange import Exchange
 from server.node.gate import Gate
 from server.node.guarded import (
@@ -110,10 +112,13 @@ async def _serve(folder: NodeFolder) -> None:
         seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers)
         stack.callback(seals.replays.close)
         keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
+        drifts = _open_drift(settings, answering)
+        if trains is not None:
+            trains.on_standing_run = drifts.settle
         await run_until_signal(
             NodeProcess(
                 peer,
-                GuardedAnswers(inner=answering, gate=gate, rho=rho),
+                GuardedAnswers(inner=answering, gate=gate, rho=rho, noted=drifts.note),
                 show,
                 trains=GuardedTraining(inner=trains, gate=gate) if trains else None,
                 prompts=prompts,
@@ -121,9 +126,26 @@ async def _serve(folder: NodeFolder) -> None:
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
                 keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
                 gate=gate,
+                drifts=drifts,
                 watch=await open_watch(stack, folder, settings, answering),
             )
         )
+
+
+def _open_drift(settings: NodeSettings, answering: NodeAnswering) -> DriftDesk:
+    """Collections under `dp` are left out: what is told of the others says nothing of them."""
+    modes = {collection.name: collection.modes_under(settings.policy) for collection in settings.collections}
+    stores = {name: store for name, store in answering.stores.items() if AnswerMode.DP not in modes.get(name, ())}
+    return DriftDesk(
+        settings.drift,
+        answering.embed,
+        lambda: " ".join(f"{name}@{store.revision()}" for name, store in sorted(stores.items())),
+        lambda: {
+            f"{name}/{document_id}": vector
+            for name, store in stores.items()
+            for document_id, vector in store.document_vectors().items()
+        },
+    )
 
 
 def _open_gate(stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings) -> Gate:
