@@ -23,6 +23,7 @@ def lifelong(
     buffer: Annotated[int, typer.Option(min=0, help="Old examples that a node keeps; 0: all.")] = 0,
     limit_test: Annotated[int, typer.Option(min=0, help="Test questions; 0: all.")] = 200,
     limit_train: Annotated[int, typer.Option(min=0, help="Training examples of a domain; 0: all.")] = 60,
+    systems: Annotated[str, typer.Option(help="Of naive,replay,anchor,both,joint.")] = "naive,replay,anchor,both,joint",
     seed: Annotated[int, typer.Option(help="Of the order of domains, first weights and batches.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of results; a second run goes on from there.")] = Path("results"),
     model: Annotated[str, typer.Option(help="Language model.")] = "smollm2-135m-instruct",
@@ -31,24 +32,31 @@ def lifelong(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Domains arrive one after another: accuracy and forgetting of naive rounds, replay, anchor, both. Resumable."""
+    from frag.errors import BadRequestError
     from server.evaluation.training.lifelong import LifelongPlan, Remedy, evaluate_lifelong
     from server.evaluation.training.lifelong_report import print_lifelong, write_lifelong
     from server.evaluation.training.plan import make_job, spread
     from server.evaluation.training.tasks import load_domains
 
+    remedies = {
+        "naive": Remedy(),
+        "replay": Remedy(replay=replay),
+        "anchor": Remedy(anchor=anchor),
+        "both": Remedy(replay=replay, anchor=anchor),
+    }
+    chosen = systems.split(",")
+    if unknown := set(chosen) - {*remedies, "joint"}:
+        raise BadRequestError(
+            f"Unknown systems: {', '.join(sorted(unknown))}.", "Use naive, replay, anchor, both, joint."
+        )
     plan = LifelongPlan(
         task=spread(load_domains(dataset), num_test=limit_test, num_train=limit_train),
         job=make_job(job, rounds=rounds, steps=steps, learning_rate=learning_rate),
         num_nodes=nodes,
         domains_each=domains_each,
-        remedies={
-            "naive": Remedy(),
-            "replay": Remedy(replay=replay),
-            "anchor": Remedy(anchor=anchor),
-            "both": Remedy(replay=replay, anchor=anchor),
-        },
+        remedies={name: remedies[name] for name in chosen if name != "joint"},
         buffer_examples=buffer,
-        joint=True,
+        joint="joint" in chosen,
         seed=seed,
         folder=out / "lifelong",
         language_model=model,

@@ -119,6 +119,8 @@ def evaluate_lifelong(plan: LifelongPlan, tick: Tick) -> dict[str, Any]:
             bench.append(_open(plan, tick))
         return bench[0]
 
+    zero = _kept(plan, "untrained", plan.key("untrained"), lambda: _untrained(opened()))[0]
+    joint = _kept(plan, "joint", plan.key("joint"), lambda: _joint(opened()))[0] if plan.joint else None
     seen: dict[str, Any] = {}
     for name, remedy in plan.remedies.items():
         curve, state = [], None
@@ -126,10 +128,8 @@ def evaluate_lifelong(plan: LifelongPlan, tick: Tick) -> dict[str, Any]:
             found, state = _after(plan, opened, name, remedy, number, state)
             curve.append(found)
         seen[name] = _summary(plan, curve)
-    if plan.joint:
-        last = _kept(plan, "joint", plan.key("joint"), lambda: _joint(opened()))[0]
-        seen["joint"] = {"average_accuracy": _mean(last["accuracy"]), "forgetting": 0.0, "last": last["accuracy"]}
-    zero = _kept(plan, "untrained", plan.key("untrained"), lambda: _untrained(opened()))[0]
+    if joint is not None:
+        seen["joint"] = {"average_accuracy": _mean(joint["accuracy"]), "forgetting": 0.0, "last": joint["accuracy"]}
     return {
         "dataset": plan.task.name,
         "arrivals": plan.arrivals(),
@@ -222,9 +222,10 @@ def _shares(
 
 
 def _joint(bench: Bench) -> _Made:
-    """All domains at once and in one place, with as many steps as all nodes would take together."""
+    """All domains at once and in one place, with as many steps as the nodes with something new took together."""
     plan, job = bench.plan, bench.plan.job
-    steps = job.total_steps * len(plan.arrivals()) * plan.num_nodes
+    arrivals = plan.arrivals()
+    steps = job.total_steps * sum(len({plan.node_of(domain) for domain in arrival}) for arrival in arrivals)
     trained = train(
         bench.trainable,
         bench.trainable.initial(seed=plan.seed),
