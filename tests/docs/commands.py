@@ -28,7 +28,7 @@ _IN_COMMENT = re.compile(r"(?:^|: |or: )(frag [^`]*)$")
 _SHELLS = {"sh", "bash", "console"}
 _ENDS = {"&&", "||", "|", ";", "&", ")", "(", ">", ">>", "2>&1", "<", ">&"}
 _NUMBERS = {"N": "3"}
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def mistake(command: Command) -> str:
     try:
         _parse(command.words)
     except UsageError as error:
-        said = f"{command}: {error.format_message()}"  # type: ignore[attr-defined]
+        said = f"{command}: {error.format_message()}"
         is_left_out = type(error).__name__ == "MissingParameter" or said.endswith("requires an argument.")
         return "" if command.is_mention and is_left_out else said
     return ""

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from frag.settings import CoordinatorSettings, NodeSettings
 from prompt_tuning.job import JobSettings
@@ -52,7 +52,11 @@ def _fits_one(text: str) -> list[str]:
     content = tomllib.loads(text.replace("9f0c…", "9f0c" * 16))
     complaints = []
     needed = {"node_id": "clinic-a", "coordinator_url": "https://frag.example"}
-    tries = ((NodeSettings, needed), (CoordinatorSettings, {}), (JobSettings, {}))
+    tries: tuple[tuple[type[BaseModel], dict[str, str]], ...] = (
+        (NodeSettings, needed),
+        (CoordinatorSettings, {}),
+        (JobSettings, {}),
+    )
     for kind, defaults in tries:
         try:
             kind.model_validate({**defaults, **content})
