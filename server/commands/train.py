@@ -12,6 +12,7 @@ app = typer.Typer(help="Look after training jobs.", no_args_is_help=True)
 Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")]
 Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
 Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
+JobId = Annotated[str, typer.Argument(help="As `frag jobs list` names it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _URL = "http://127.0.0.1:8470"
 
@@ -56,7 +57,7 @@ def train(
 
 @app.command()
 def follow(
-    job_id: Annotated[str, typer.Argument()],
+    job_id: JobId,
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
@@ -103,7 +104,7 @@ def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson 
 
 
 @app.command()
-def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def cancel(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
     """Stop a job at once; its committed rounds stay."""
     from server.training_client import TrainingClient
 
@@ -112,7 +113,7 @@ def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key =
 
 
 @app.command()
-def resume(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def resume(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
     """Go on with a cancelled or failed job after its last committed round."""
     from server.training_client import TrainingClient
 

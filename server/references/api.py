@@ -19,8 +19,8 @@ _HEAD = """# API
 Made from `/openapi.json` and the docstrings of `frag.client` by `python -m server.references`; a test checks that it is
 current. A running coordinator shows the first part at `/docs`, without a network.
 
-Send an API key as `Authorization: Bearer frag_…`. Scopes stand beside each operation; `admin` may do everything. An error
-is a problem document (RFC 9457) with a stable `code` and a `mend`, on OpenAI's routes in OpenAI's form.
+Send an API key as `Authorization: Bearer frag_…`. Scopes stand beside each operation; `admin` may do everything. An
+error is a problem document (RFC 9457) with a stable `code` and a `mend`, on OpenAI's routes in OpenAI's form.
 """
 _TAGS = ("Asking", "OpenAI", "Training", "Nodes", "Administration", "Operations")
 _CALLABLE = (frag.client.Client, frag.client.SyncClient)

@@ -14,7 +14,8 @@ _HEAD = """# Commands
 
 Made from the program by `python -m server.references`; a test checks that it is current. `frag COMMAND --help` says
 the same. Exit codes: 0 done, 1 something is wrong or to be mended, 2 a word or option that the command does not take,
-others as the error says; each error names its mend. `--json`, where it is offered, prints one JSON object and nothing else.
+others as the error says; each error names its mend. `--json`, where it is offered, prints one JSON object
+and nothing else.
 """
 
 
