@@ -13,6 +13,7 @@ from rich.text import Text
 from frag.answers.comparable import COSINE
 from frag.client.connection import Connection
 from frag.errors import CoordinatorError, ProtocolError
+from frag.wording import why_nothing
 
 
 async def query(
@@ -43,7 +44,7 @@ async def query(
 
 
 def _print_text(console: Console, response: Mapping[str, Any]) -> None:
-    nothing = "No node has evidence for an answer that it may release."
+    nothing = why_nothing([item["reason"] for item in response["withheld"]], len(response["failed"]))
     if response["answer_mode"] == "consensus":
         nothing = "No statement has enough support."
     elif response["answered"] and not any(item["answer"] for item in response["answered"]):

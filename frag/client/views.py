@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from frag.client import html
+from frag.wording import why_nothing
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         rows += [[item.node, f"withheld: {item.reason}", "", ""] for item in self.withheld]
         rows += [[item.node, f"failed: {item.code}", "", ""] for item in self.failed]
         return html.block(
-            html.text(self.text or "No node has evidence for an answer that it may release.", strong=True),
+            html.text(self.text or why_nothing([item.reason for item in self.withheld], len(self.failed)), strong=True),
             html.text(self.note),
             html.table(["node", "outcome", "score", "sources"], rows),
             html.text(f"Mode {self.mode}: {self.promise}", small=True),

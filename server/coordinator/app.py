@@ -121,6 +121,7 @@ async def _resources(
                 router=Router(embedder),
                 scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
                 watch=watch,
+                expect_writer=writer.expect,
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,

@@ -166,8 +166,9 @@ class NodeProcess:
         await socket.send_bytes(encode(await self._ready()))
 
     async def _look(self) -> Offer:
-        parts = (self._trains, self._seals, self._profiles, self._gate, self._answers, self._personal, self._drifts)
-        return await asyncio.to_thread(Offer.of, *parts)
+        own = (self._trains, self._seals, self._profiles, self._gate)
+        more = (self._answers, self._personal, self._drifts, self._prompts)
+        return await asyncio.to_thread(Offer.of, *own, *more)
 
     async def _ready(self) -> Ready:
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
@@ -179,7 +180,7 @@ class NodeProcess:
             datasets=self._offered.datasets,
             sealing_key=self._offered.sealing_key,
             profile=self._offered.profile,
-            prompt_version=self._prompts.version if self._prompts else "",
+            prompt_version=self._offered.prompt_version,
             keywords=self._keywords.terms if self._keywords else None,
             withholds=self._offered.withholds,
             personal_gain=self._offered.personal_gain,

@@ -54,6 +54,9 @@ class Offers:
     def dataset_names(self) -> tuple[str, ...]:
         return tuple(self._datasets.usable())
 
+    def dataset_sizes(self) -> dict[str, int]:
+        return {}
+
     async def train(self, request: object, on_progress: object) -> Any:
         raise AssertionError("nobody trains here")
 
