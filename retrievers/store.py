@@ -77,7 +77,7 @@ class DocumentStore:
     def __init__(self, path: Path, embedder: Embedder) -> None:
         self._path = path
         self._embedder = embedder
-        self._live = LiveIndex(embedder.fingerprint, embedder.dimension)
+        self._live = LiveIndex(embedder.fingerprint, embedder.dimension, path.parent)
         self._readers = Readers(path)
 
     @classmethod

@@ -35,6 +35,8 @@ from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
 from server.coordinator.routing import Router
+from server.coordinator.standing.records import StandingRecords
+from server.coordinator.standing.service import StandingService
 from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
@@ -98,6 +100,8 @@ async def _resources(
             public=public,
         )
         jobs = await stack.enter_async_context(JobService(records, runner, public, watch.on_job_event))
+        standing = StandingService(StandingRecords(database), records, jobs, versions, registry)
+        await stack.enter_async_context(standing)
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,
@@ -120,6 +124,7 @@ async def _resources(
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
+            standing=standing,
             versions=versions,
             exchange=exchange,
             watch=watch,

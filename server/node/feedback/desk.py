@@ -50,6 +50,7 @@ class FeedbackDesk:
     clock: Callable[[], float] = time.time
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _askers: dict[str, bytes] = field(default_factory=dict)
+    _sweep_at: float = 0.0
     _working: "asyncio.Task[None] | None" = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="feedback"))
     _deciding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="deciding"))
@@ -146,6 +147,12 @@ class FeedbackDesk:
             await loop.run_in_executor(self._deciding, self._look)
 
     def _look(self) -> None:
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
+            self._sweep_at = time.monotonic() + _SWEEP_S
+        settle(self.acceptance)
+
+    def _sweep(self) -> None:
         try:
             self.questions.sweep()
             self.quarantine.sweep()
@@ -153,4 +160,3 @@ class FeedbackDesk:
                 self.quarantine.decide(gone, "rejected", "passages_gone")
         except (sqlite3.Error, FragError) as error:
             _log.warning("feedback_not_swept", error=type(error).__name__)
-        settle(self.acceptance)

@@ -12,6 +12,7 @@ import msgspec
 from frag.errors import FeedbackExpiredError, NotFoundError
 from server.node.feedback.tables import connect
 
+MAX_ENTRIES = 1_000_000
 _DAY_S = 86_400
 _KNOWN_DAYS = 90
 """How long after its question is gone an id is still known, so that late feedback is told why it comes to nothing."""
@@ -44,9 +45,17 @@ class Questions:
         path: Of the node's feedback.
         keep_days: How long each is kept.
         clock: Unix seconds.
+        max_entries: Of questions and ids, after a sweep; the oldest go first.
     """
 
-    def __init__(self, path: Path, keep_days: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep_days: float,
+        clock: Callable[[], float] = time.time,
+        max_entries: int = MAX_ENTRIES,
+    ) -> None:
+        self._max_entries = max_entries
         self._connection = connect(path, durable=False)
         self._keep_s = keep_days * _DAY_S
         self._clock = clock
@@ -89,6 +98,11 @@ class Questions:
             ).rowcount
             self._connection.execute(
                 "DELETE FROM questions WHERE asked_at <= ?", (now - self._keep_s - _KNOWN_DAYS * _DAY_S,)
+            )
+            self._connection.execute(
+                "DELETE FROM questions WHERE asked_at <="
+                " (SELECT asked_at FROM questions ORDER BY asked_at DESC LIMIT 1 OFFSET ?)",
+                (self._max_entries,),
             )
             if gone:
                 _empty_log(self._connection)

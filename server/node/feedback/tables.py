@@ -12,6 +12,7 @@ _MIGRATIONS = (
         prompt_version TEXT NOT NULL, asker BLOB NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX questions_by_time ON questions (asked_at);
+    CREATE INDEX questions_kept ON questions (asked_at) WHERE question != '';
     CREATE TABLE remarks (
         remark_id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, query_id BLOB NOT NULL, key BLOB NOT NULL,
         rating INTEGER NOT NULL, prompt_version TEXT NOT NULL, question TEXT NOT NULL, correction TEXT NOT NULL,

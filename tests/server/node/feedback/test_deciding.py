@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from frag.errors import BadRequestError, ConflictError, RateLimitedError, SealingError, SettingsError
+from frag.errors import (
+    BadRequestError,
+    ConflictError,
+    FeedbackExpiredError,
+    NotFoundError,
+    RateLimitedError,
+    SealingError,
+    SettingsError,
+)
 from frag.feedback import Remark
 from frag.feedback_settings import FeedbackSettings
 from frag.policy_settings import CollectionSettings
@@ -252,3 +260,21 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SettingsError, match="later frag"):
         connect(tmp_path / "feedback.db", durable=True)
+
+
+def test_questions_are_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
+    now = [1_000_000.0]
+    questions = Questions(tmp_path / "feedback.db", 7, lambda: now[0], max_entries=3)
+    for number in range(5):
+        now[0] += 1
+        questions.remember(bytes([number]) * 16, ASKED)
+    questions.sweep()
+    for number in range(2):
+        with pytest.raises(NotFoundError):
+            questions.recall(bytes([number]) * 16)
+    assert questions.recall(bytes([2]) * 16) == ASKED
+    now[0] += 7 * 86_400
+    assert questions.sweep() == 3
+    with pytest.raises(FeedbackExpiredError):
+        questions.recall(bytes([2]) * 16)
+    questions.close()
