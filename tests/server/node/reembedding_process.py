@@ -22,7 +22,7 @@ NUM_FIRST = 1000
 
 
 def load(model: str) -> HashingEmbedder:
-    return HashingEmbedder(seed=model, seconds_per_text=0.0 if model == "old" else 0.0004)
+    return HashingEmbedder(1024, seed=model, seconds_per_text=0.0 if model == "old" else 0.0004)
 
 
 def document(name: str) -> Document:
