@@ -75,6 +75,14 @@ class RoutingSettings(_Strict):
     )
 
 
+class DriftSettings(_Strict):
+    """Watching open questions and documents for change. What is told is a number and a flag, never of mode dp."""
+
+    tell: bool = Field(default=True, description="whether the coordinator is told, which may start a standing job")
+    window: int = Field(50, ge=20, le=10_000, description="questions, or new documents, that are judged together")
+    level: float = Field(0.01, gt=0, le=0.2, description="chance of a false alarm in one window")
+
+
 QuestionScrub = Literal["full", "patterns", "off"]
 
 
@@ -116,6 +124,7 @@ class NodeSettings(_FromToml):
     local: LocalSettings = LocalSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     training: NodeTrainingSettings = NodeTrainingSettings()
+    drift: DriftSettings = DriftSettings()
     telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
 

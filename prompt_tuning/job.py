@@ -15,6 +15,7 @@ from prompt_tuning.methods.settings import LoraSettings, MethodSettings, Templat
 from prompt_tuning.privacy import NoPrivacySettings, PrivacySettings, refusals
 from prompt_tuning.robust import PlainSettings, RobustSettings
 from prompt_tuning.secure_mean import SecureSettings
+from prompt_tuning.standing import StandingSettings, unfit
 from prompt_tuning.strategies.settings import FedAvgSettings, StrategySettings
 
 AggregationSettings = Annotated[PlainSettings | RobustSettings | SecureSettings, Field(discriminator="mode")]
@@ -100,6 +101,7 @@ class JobSettings(_Strict):
     privacy: PrivacySettings = NoPrivacySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     public: PublicSettings | None = None
+    standing: StandingSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -129,6 +131,8 @@ class JobSettings(_Strict):
             raise ValueError(
                 f"rounds.min_replies {self.rounds.min_replies} is over nodes_per_round {self.rounds.nodes_per_round}"
             )
+        if self.standing is not None and (reasons := unfit(self)):
+            raise ValueError(f"standing: {'; '.join(reasons)}")
         if reasons := list(refusals(self)):
             raise ValueError(f"privacy: {'; '.join(reasons)}")
         return self

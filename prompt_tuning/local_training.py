@@ -4,7 +4,6 @@ Knows nothing of rounds, nodes or networks. The same examples, weights, seed and
 """
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,8 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from frag.errors import FragError
-from frag.sampling import derive_seed
 from frag.updates import Weights
+from prompt_tuning.batches import Batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +75,22 @@ class Trained:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What keeps a run from forgetting: old examples to replay, and the weights to stay near to.
+
+    `share` of a batch are old examples; `anchor_mu` is μ of μ/2 ‖w − w_anchor‖² (FedProx's term, towards the weights
+    that the run started from instead of the round's).
+    """
+
+    old: "Sequence[Prepared]" = field(default=(), repr=False)
+    share: float = 0.0
+    anchor: Weights = field(default_factory=dict, repr=False)
+    anchor_mu: float = 0.0
+
+
+NOTHING_REMEMBERED = Remembered()
+
 OnStep = Callable[[int, float], None]
 """Called with (steps done, loss of the last)."""
 
@@ -90,11 +105,13 @@ def train(
     seed: int,
     proximal_mu: float = 0.0,
     validation: "Sequence[Prepared]" = (),
+    remembered: Remembered = NOTHING_REMEMBERED,
     on_step: OnStep = lambda _step, _loss: None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """AdamW from `weights` on `examples`; a step whose loss or gradient is not finite is left out.
 
+    With `remembered`, old examples come into every batch, and the weights are held near an anchor.
     With `proximal_mu`, μ/2 ‖w − w_0‖² is added to the loss (Li et al. 2020, "FedProx", eq. 2).
 
     Raises:
@@ -107,7 +124,7 @@ def train(
     optimizer = torch.optim.AdamW(
         list(tensors.values()), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
     )
-    batches = _Batches(len(examples), settings.batch_size, seed)
+    batches = Batches(examples, remembered.old, remembered.share, settings.batch_size, seed)
     best = _Best(settings.patience)
     losses: list[float] = []
     num_skipped = 0
@@ -115,10 +132,11 @@ def train(
         if is_cancelled():
             raise TrainingCancelledError("Training was cancelled.")
         optimizer.param_groups[0]["lr"] = schedule.learning_rate(settings, step)
-        batch = [examples[index] for index in batches.next()]
-        loss = accumulate(trainable, tensors, batch, settings.micro_batch_size)
+        loss = accumulate(trainable, tensors, batches.next(), settings.micro_batch_size)
         if proximal_mu:
             pull_back(tensors, weights, proximal_mu)
+        if remembered.anchor_mu:
+            pull_back(tensors, remembered.anchor, remembered.anchor_mu)
         if not _clip(tensors, settings.clip_norm) or not math.isfinite(loss):
             num_skipped += 1
         else:
@@ -131,7 +149,7 @@ def train(
     final = best.tensors or tensors
     return Trained(
         weights={name: tensor.detach().numpy().copy() for name, tensor in final.items()},
-        num_examples=len(examples),
+        num_examples=len(examples) + len(remembered.old),
         num_steps=step + 1,
         metrics={"loss": float(np.mean(losses)) if losses else math.nan, "skipped_steps": float(num_skipped)},
     )
@@ -171,26 +189,6 @@ def _clip(tensors: "Mapping[str, Tensor]", limit: float) -> bool:
 
 def _is_due(settings: LocalSettings, step: int) -> bool:
     return settings.validate_every > 0 and (step + 1) % settings.validate_every == 0
-
-
-class _Batches:
-    """Seeded permutations, one after the other, cut into batches."""
-
-    def __init__(self, num_examples: int, batch_size: int, seed: int) -> None:
-        if not num_examples:
-            raise ValueError("there are no examples to train on")
-        self._random = random.Random(derive_seed(seed, "batches"))  # noqa: S311 - reproducible on purpose
-        self._num_examples = num_examples
-        self._size = min(batch_size, num_examples)
-        self._order: list[int] = []
-
-    def next(self) -> list[int]:
-        if len(self._order) < self._size:
-            more = list(range(self._num_examples))
-            self._random.shuffle(more)
-            self._order += more
-        batch, self._order = self._order[: self._size], self._order[self._size :]
-        return batch
 
 
 class _Best:

@@ -11,7 +11,7 @@ from frag.quantization import compress, decode, encode
 from frag.updates import Update, Weights, difference
 from prompt_tuning.buffered_simulation import BufferedSimulation
 from prompt_tuning.job import JobSettings, PublicSettings
-from prompt_tuning.local_training import Trained, train
+from prompt_tuning.local_training import NOTHING_REMEMBERED, Remembered, Trained, train
 from prompt_tuning.private_training import Mechanism, Unit, train_privately
 from prompt_tuning.public_phase import PublicPasses, moved, pass_name, public_job
 from prompt_tuning.rounds import Round, RoundResult, choose_nodes, node_seed, schedule
@@ -35,6 +35,7 @@ class Simulation:
         public_validation: What decides when the nodes' turn comes.
         units: Instead of `nodes`, what each unit of every node has, where privacy is record-level.
         max_rounds: Fewer than the job's where its privacy budget ends before.
+        remembered: Of every node, what keeps it from forgetting.
     """
 
     job: JobSettings
@@ -46,6 +47,7 @@ class Simulation:
     public_validation: Sequence[Prepared] = ()
     units: Mapping[str, Sequence[Unit]] = field(default_factory=dict)
     max_rounds: int | None = None
+    remembered: Mapping[str, Remembered] = field(default_factory=dict)
     _residuals: dict[str, Weights] = field(default_factory=dict)
 
     def start(self, weights: Weights) -> ServerState:
@@ -137,5 +139,6 @@ class Simulation:
             seed=node_seed(self.job, state.round_num, node_id),
             proximal_mu=mu,
             validation=self.validation.get(node_id, ()),
+            remembered=self.remembered.get(node_id, NOTHING_REMEMBERED),
             on_step=lambda step, loss: self.on_step(node_id, step, loss),
         )

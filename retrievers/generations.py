@@ -7,6 +7,7 @@ old files are nobody's and are removed. All collections of one index folder shar
 
 import hashlib
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import msgspec
 
 from frag.durable import sync_folder, write_private
 from frag.errors import IndexStoreError
-from retrievers.database import DATABASE_NAME
+from retrievers.database import DATABASE_NAME, connect, index_errors, prepare
 
 _POINTER = "live.json"
 CHANGE_LOCK = "change.lock"
@@ -97,3 +98,20 @@ def sweep(index_folder: Path, collection: str, keep: str | None = "") -> None:
 def is_there(folder: Path) -> bool:
     """Whether there is an index in `folder`."""
     return (folder / DATABASE_NAME).exists()
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Of the embedder whose vectors are in the collection of `folder`, without one; empty if there are none.
+
+    Raises:
+        IndexStoreError: The index is damaged, of a later version, or of another program.
+    """
+    if not is_there(folder):
+        return ""
+    path = prepare(folder)
+    with index_errors(path), closing(connect(path, read_only=True)) as connection:
+        found = connection.execute(
+            "SELECT fingerprint FROM collection JOIN embedders USING (embedder_key) WHERE num_chunks"
+        )
+        row = found.fetchone()
+    return str(row[0]) if row else ""

@@ -18,7 +18,15 @@ from frag.types import Document, Hit, RetrievalMode
 from retrievers import publication
 from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
 from retrievers.compaction import DEFAULT_WAIT_S, Compaction, compact_folder
-from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
+from retrievers.database import (
+    DATABASE_NAME,
+    connect,
+    index_errors,
+    other_embedder_error,
+    prepare,
+    scrub_log,
+    transaction,
+)
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
 from retrievers.locking import exclusive as _exclusive
@@ -69,7 +77,7 @@ class DocumentStore:
     def __init__(self, path: Path, embedder: Embedder) -> None:
         self._path = path
         self._embedder = embedder
-        self._live = LiveIndex(embedder.fingerprint, embedder.dimension)
+        self._live = LiveIndex(embedder.fingerprint, embedder.dimension, path.parent)
         self._readers = Readers(path)
 
     @classmethod
@@ -259,6 +267,20 @@ class DocumentStore:
         with self._reading() as (connection, _):
             return inventory(connection)
 
+    def last_chunk_id(self) -> int:
+        """The highest id that a passage was ever given; 0 before the first."""
+        return self._read_number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'chunks'")
+
+    def number_above(self, chunk_id: int) -> None:
+        """Passages get ids above this one from now on, so that those of another index mean nothing here."""
+        with self._writing() as connection, transaction(connection):
+            (last,) = connection.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'chunks'"
+            ).fetchone()
+            if last < chunk_id:
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'chunks'")
+                connection.execute("INSERT INTO sqlite_sequence VALUES ('chunks', ?)", (chunk_id,))
+
     def documents_of(self, document_ids: Iterable[str]) -> list[tuple[Document, bytes]]:
         """Some documents and their digests, for `adopt`. Whitespace between passages may differ from the source's."""
         with self._reading() as (connection, _):
@@ -338,23 +360,6 @@ def count_documents(folder: str | Path) -> int:
     path = prepare(Path(folder))
     with index_errors(path), closing(connect(path, read_only=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
-
-
-def fingerprint_of(folder: str | Path) -> str:
-    """Of the embedder whose vectors are in the collection of `folder`, without one; empty if there are none.
-
-    Raises:
-        IndexStoreError: The index is damaged, of a later version, or of another program.
-    """
-    if not (Path(folder) / DATABASE_NAME).exists():
-        return ""
-    path = prepare(Path(folder))
-    with index_errors(path), closing(connect(path, read_only=True)) as connection:
-        found = connection.execute(
-            "SELECT fingerprint FROM collection JOIN embedders USING (embedder_key) WHERE num_chunks"
-        )
-        row = found.fetchone()
-    return str(row[0]) if row else ""
 
 
 def _load(sources: Source | Iterable[Source], max_file_bytes: int) -> Iterator[Document | SkippedFile]:

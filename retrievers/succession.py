@@ -14,7 +14,9 @@ from retrievers.publication import delete
 from retrievers.snapshot import LiveIndex
 from retrievers.store import DocumentStore
 
-_CHUNKS_PER_STEP = 256
+_CHUNKS_PER_STEP = 128
+_IDS = 1 << 40
+"""Of passages in one index: an id that somebody remembers never means another passage in the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Successor:
     def __init__(self, live: DocumentStore, coming: DocumentStore) -> None:
         self._live = live
         self._coming = coming
+        coming.number_above((live.last_chunk_id() // _IDS + 1) * _IDS)
 
     def look(self) -> Advance:
         """How far it is."""

@@ -178,6 +178,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class StandingJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that starts runs by itself. `run` is the job under way, `versions` those of its runs that were promoted."""
+
+    job_id: str
+    state: str
+    standing: bool = True
+    num_runs: int = 0
+    run: str = ""
+    waiting: str = ""
+    created_at: str = ""
+    job: dict[str, Any] = {}
+    versions: list[str] = []
+    rounds: list[Any] = []
+
+
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a trained or written prompt."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +57,7 @@ def ingest(
     """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
     from retrievers.generations import CHANGE_LOCK
     from retrievers.locking import shared
+    from server.node.reembedding_now import embedder_of_index
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder)
@@ -65,7 +65,9 @@ def ingest(
     wanted = _wanted(settings.collections, collection)
     reports = {}
     with shared(place.index / CHANGE_LOCK):  # no change of embedder meanwhile
-        embedder = _embedder(place, settings, wanted, rebuild=rebuild)
+        embedder, said = embedder_of_index(place, settings, rebuild=rebuild)
+        if said:
+            typer.echo(said, err=True)
         for chosen in wanted:
             reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
     if as_json:
@@ -73,28 +75,6 @@ def ingest(
         return
     for name, report in reports.items():
         _print_report(name, report)
-
-
-def _embedder(
-    place: "NodeFolder", settings: "NodeSettings", wanted: "Sequence[CollectionSettings]", *, rebuild: bool
-) -> object:
-    """That of the index, which node.toml may have changed since."""
-    from frag.errors import ConflictError
-    from frag.types import AnswerMode
-    from server.node.assembly import load_named
-    from server.node.changeover import wanted_model
-    from server.node.opening import serving
-
-    under_dp = any(AnswerMode.DP in chosen.modes_under(settings.policy) for chosen in wanted)
-    configured = settings.models.embedder
-    load = partial(load_named, settings.models, one_by_one=under_dp)
-    embedder, live = serving(place.index, [c.name for c in settings.collections], configured, load)
-    if live.model != wanted_model(place.index, configured):
-        change = "Change over with `frag node reembed`; a running node does so by itself."
-        if rebuild:
-            raise ConflictError(f"The index is of the embedder {live.model}, which is not what is wanted now.", change)
-        typer.echo(f"The index is still of the embedder {live.model}. {change}", err=True)
-    return embedder
 
 
 def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[CollectionSettings]":

@@ -29,7 +29,25 @@ def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson 
 
 
 @app.command()
-def show(version: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def timeline(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson = False) -> None:
+    """Show versions, what was decided of them and why, and what went live, oldest first."""
+    from server.standing_tables import print_timeline
+    from server.training_client import TrainingClient
+
+    found = asyncio.run(TrainingClient(url, key, tls_ca).get("/v1/timeline"))
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_timeline(found["timeline"])
+
+
+@app.command()
+def show(
+    version: Annotated[str, typer.Argument(help="As `frag prompts list` names it.")],
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+) -> None:
     """Show one version as JSON."""
     from server.training_client import TrainingClient
 

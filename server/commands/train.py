@@ -15,6 +15,7 @@ Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordi
 Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
 Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
 Plot = Annotated[Path | None, typer.Option(help="Where the curves go, such as curves.png.", callback=picture_file)]
+JobId = Annotated[str, typer.Argument(help="As `frag jobs list` names it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _URL = "http://127.0.0.1:8470"
 
@@ -42,7 +43,13 @@ def train(
         )
     settings = load_job(job)
     client = TrainingClient(url, key, tls_ca)
+    if settings.standing is not None and promote:
+        raise BadRequestError("A standing job promotes by itself.", "Leave out --promote.")
     created = asyncio.run(client.post("/v1/jobs", settings.model_dump(mode="json")))
+    if settings.standing is not None:
+        told = f"{created['job_id']} waits; `frag jobs list` shows for what, `frag prompts timeline` what came of it"
+        typer.echo(json.dumps(created) if as_json else told)
+        return
     if detach:
         typer.echo(json.dumps(created) if as_json else f"queued {created['job_id']}")
         return
@@ -59,7 +66,7 @@ def train(
 
 @app.command()
 def follow(
-    job_id: Annotated[str, typer.Argument()],
+    job_id: JobId,
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
@@ -95,19 +102,22 @@ def _finish(result: "dict[str, object]", client: object, plot: Path | None, *, p
 
 @app.command("list")
 def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson = False) -> None:
-    """Show all jobs."""
+    """Show all jobs, and the standing ones with what they wait for."""
+    from server.standing_tables import print_standing
     from server.training_client import TrainingClient, print_jobs
 
     found = asyncio.run(TrainingClient(url, key, tls_ca).get("/v1/jobs"))
     if as_json:
         typer.echo(json.dumps(found))
-    else:
-        print_jobs(found["jobs"])
+        return
+    print_jobs(found["jobs"])
+    if found["standing"]:
+        print_standing(found["standing"])
 
 
 @app.command()
-def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
-    """Stop a job at once; its committed rounds stay."""
+def cancel(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Stop a job at once; its committed rounds stay. A standing job ends with its run."""
     from server.training_client import TrainingClient
 
     asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/jobs/{job_id}/cancel"))
@@ -115,9 +125,18 @@ def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key =
 
 
 @app.command()
-def resume(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
-    """Go on with a cancelled or failed job after its last committed round."""
+def pause(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Let a standing job start no more runs until it is resumed."""
+    from server.training_client import TrainingClient
+
+    asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/jobs/{job_id}/pause"))
+    typer.echo(f"paused {job_id}")
+
+
+@app.command()
+def resume(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+    """Go on with a cancelled or failed job after its last committed round, or with a paused standing job."""
     from server.training_client import TrainingClient
 
     asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/jobs/{job_id}/resume"))
-    typer.echo(f"queued {job_id}")
+    typer.echo(f"resumed {job_id}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -34,6 +35,8 @@ from server.coordinator.public_corpus import LocalLink
 from server.coordinator.query import Emit, QueryRequest, QueryService
 from server.coordinator.routes import routes
 from server.coordinator.routing import Router
+from server.coordinator.standing.records import StandingRecords
+from server.coordinator.standing.service import StandingService
 from server.coordinator.state import STATE, CoordinatorState
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
@@ -97,6 +100,8 @@ async def _resources(
             public=public,
         )
         jobs = await stack.enter_async_context(JobService(records, runner, public, watch.on_job_event))
+        standing = StandingService(StandingRecords(database), records, jobs, versions, registry)
+        await stack.enter_async_context(standing)
         app[STATE] = CoordinatorState(
             settings=settings,
             key=key,
@@ -119,6 +124,7 @@ async def _resources(
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
+            standing=standing,
             versions=versions,
             exchange=exchange,
             watch=watch,
@@ -151,7 +157,8 @@ async def _open_public_corpus(
     """Indexes the public documents and lets them answer as one more node. Returns who writes its answers."""
     if settings.public_corpus is None:
         return None
-    from server.node.assembly import open_answering
+    from server.node.assembly import load_named, open_answering
+    from server.node.reembedding import Reembedding
 
     worker = await writer.worker()
     answering = await stack.enter_async_context(
@@ -166,6 +173,14 @@ async def _open_public_corpus(
         )
     )
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
+    reembedding = Reembedding(
+        folder.public_index,
+        settings.models.embedder,
+        answering.indices,
+        partial(load_named, settings.models),
+        share=settings.models.reembed_share,
+    )
+    await stack.enter_async_context(reembedding.running())
     await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
     return worker
 

@@ -17,6 +17,7 @@ from server.coordinator.enrollment import Enrollment
 from server.coordinator.feedback import FeedbackService
 from server.coordinator.links import Registry
 from server.coordinator.query import QueryRequest, QueryService
+from server.coordinator.standing.service import StandingService
 from server.coordinator.training.exchange import Exchange
 from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import Versions
@@ -38,6 +39,7 @@ class CoordinatorState:
     enrollment: Enrollment
     query: QueryService
     jobs: JobService
+    standing: StandingService
     versions: Versions
     exchange: Exchange
     watch: CoordinatorWatch

@@ -72,6 +72,12 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(String(300), default="")
     roster: Mapped[str] = mapped_column(Text, default="")
     """JSON: the round that was begun last, and its nodes."""
+    standing_id: Mapped[str] = mapped_column(String(64), default="")
+    """Whose run it is; empty for a job of its own."""
+    start_version: Mapped[str] = mapped_column(String(80), default="")
+    """The version that it starts from; empty for fresh weights."""
+    cause: Mapped[str] = mapped_column(String(16), default="")
+    """Why a run started: new_examples or drift."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
@@ -116,4 +122,37 @@ class PromotionRow(Base):
 
     promotion_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     version: Mapped[str] = mapped_column(String(80))
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class StandingRow(Base):
+    """A job that starts runs by itself. `state` is waiting, paused or cancelled; `run_id` is the run under way."""
+
+    __tablename__ = "standing_jobs"
+
+    standing_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    settings: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    seen: Mapped[str] = mapped_column(Text)
+    """JSON: node → examples of the data set at the last run."""
+    run_id: Mapped[str] = mapped_column(String(64))
+    num_runs: Mapped[int] = mapped_column()
+    rested_from: Mapped[float] = mapped_column(Float)
+    """When the last run ended, in seconds since 1970; 0 before the first."""
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class DecisionRow(Base):
+    """What came of a run: promoted, rolled_back, superseded or failed. `live` was live when it was decided."""
+
+    __tablename__ = "decisions"
+
+    decision_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    standing_id: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(String(64), unique=True)
+    live: Mapped[str] = mapped_column(String(80))
+    decision: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(300))
+    cause: Mapped[str] = mapped_column(String(16))
+    metrics: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from frag.answers.calibration import answer_score
@@ -13,9 +13,9 @@ from frag.policy_settings import PolicySettings
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray
 from frag.settings import ModelSettings
-from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer, RetrievalMode, Scale
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
-from server.node.found import Found, document_alias
+from server.node.found import Found, Scores, document_alias
 from server.node.indices import Indices, LiveIndices
 from server.node.inference import InferenceWorker
 from server.node.masking import Masked, Masking
@@ -28,17 +28,6 @@ from server.wire.messages import Ask
 
 _ATTEMPTS = 3
 """At an answer whose documents change while it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """What the scores of one search were made with."""
-
-    embedder: str
-    scale: Scale | None
-
-    def noted(self, answer: NodeAnswer) -> NodeAnswer:
-        return answer if answer.withheld else replace(answer, embedder=self.embedder, scale=self.scale)
 
 
 class NodeAnswering:
@@ -191,7 +180,7 @@ class NodeAnswering:
             return self._withheld(ask, "no_language_model", timings), found
         return scores.noted(await self._write(self._worker, ask, vector, found, evidence, citations, timings)), found
 
-    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found], "_Scores"]:
+    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found], Scores]:
         """The question's vector, and the `top_k` best over the named collections; their cosines compare."""
         with self._indices.using() as now:
             vector = now.embedder.embed([ask.question])[0]
@@ -202,7 +191,7 @@ class NodeAnswering:
             ]
         if len(names) > 1:
             found.sort(key=lambda item: -item.hit.score)
-        return vector, found[: ask.top_k], _Scores(now.embedder.fingerprint, now.scale)
+        return vector, found[: ask.top_k], Scores(now.embedder.fingerprint, now.scale)
 
     async def _write(
         self,

@@ -6,7 +6,7 @@ write to the indices wait for it, in whatever process, and searches do not.
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,8 @@ from server.node.throttled import Throttled
 _FILE = "reembedding.json"
 _LAST_STEPS = 2
 """Taken while writers wait; what is more is done before."""
-_LOCK_WAIT_S = 5.0
+_LOCK_WAIT_S = 0.5
+_LATER_S = 2.0
 _DRAIN_S = 120.0
 
 Stores = Mapping[str, DocumentStore]
@@ -128,7 +129,7 @@ class Changeover:
             about_to: Called when all is complete, before anything has changed; may fail.
 
         Raises:
-            NotReadyError: It was given up, another embedder was ordered meanwhile, or an ingest runs for long.
+            NotReadyError: It was given up, or another embedder was ordered meanwhile.
             IndexStoreError: An index cannot be read or written.
         """
         scale = scale_of(self._plain, self._folder)
@@ -136,20 +137,30 @@ class Changeover:
         try:
             for name in old:
                 sweep(self._folder, name, keep=folder_name(self._embedder.fingerprint))
-            while True:
+            drained = None
+            while drained is None:
                 self._prepare(old)
-                with holding(), exclusive(self._folder / CHANGE_LOCK, _LOCK_WAIT_S):
-                    if not self._is_settled(old):
-                        continue
-                    about_to()
-                    indices = self._indices(old, scale)
-                    drained = swap(indices)
-                    self._embedder.release()
-                    break
+                with ExitStack() as stack:
+                    if self._is_alone(stack, holding) and self._is_settled(old):
+                        about_to()
+                        drained = swap(self._indices(old, scale))
+            self._embedder.release()
         finally:
             for store in self._coming.values():
                 store.close()
-        self._clear(old, indices.stores, drained)
+        self._clear(old, drained)
+
+    def _is_alone(self, stack: ExitStack, holding: Callable[[], AbstractContextManager[object]]) -> bool:
+        """Whether nobody writes until the stack ends. An ingest may run for hours: it is not waited for long."""
+        stack.enter_context(holding())
+        try:
+            stack.enter_context(exclusive(self._folder / CHANGE_LOCK, _LOCK_WAIT_S))
+        except NotReadyError:
+            stack.close()
+            if self._ending.wait(_LATER_S):
+                raise
+            return False
+        return True
 
     def _prepare(self, live: Stores) -> None:
         successors = self._successors(live)
@@ -218,9 +229,9 @@ class Changeover:
         )
         return Indices(embedder=self._plain, stores=stores, scale=scale)
 
-    def _clear(self, old: Stores, new: Stores, drained: threading.Event) -> None:
+    def _clear(self, old: Stores, drained: threading.Event) -> None:
         drained.wait(_DRAIN_S)
         for store in old.values():
             store.close()
-        for name in new:
+        for name in old:
             sweep(self._folder, name)

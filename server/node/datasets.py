@@ -110,6 +110,14 @@ class Datasets:
                 names.append(self.info(name).name)
         return names
 
+    def sizes(self) -> dict[str, int]:
+        """Examples of each data set that is whole."""
+        found = {}
+        for name in self._names():
+            with suppress(DatasetError, NotFoundError):
+                found[name] = self.info(name).num_examples
+        return found
+
     def info(self, name: str) -> DatasetInfo:
         """Sizes of one data set, without reading its examples.
 

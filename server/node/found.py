@@ -2,9 +2,9 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from frag.types import Hit
+from frag.types import Hit, NodeAnswer, Scale
 from retrievers.store import DocumentStore
 
 
@@ -15,6 +15,18 @@ class Found:
     collection: str
     hit: Hit
     index: DocumentStore
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the scores of a search were made with: the embedder's fingerprint, and how it compares with others."""
+
+    embedder: str
+    scale: Scale | None
+
+    def noted(self, answer: NodeAnswer) -> NodeAnswer:
+        """The answer that says so; one that is withheld tells nothing."""
+        return answer if answer.withheld else replace(answer, embedder=self.embedder, scale=self.scale)
 
 
 def document_alias(key: bytes, collection: str, document_id: str) -> str:

@@ -33,6 +33,8 @@ class GuardedAnswers:
     gate: Gate
     channel: Literal["open", "sealed"] = "open"
     rho: float = 0.0
+    noted: Callable[[Ask, NodeAnswer], None] = lambda _ask, _answer: None
+    """Told of what was let out. Must be cheap."""
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
         """As the parts say; while release is stopped, not even the number of documents."""
@@ -50,6 +52,7 @@ class GuardedAnswers:
             self.gate.require_open()
         except ReleaseStoppedError:
             return _withheld(ask)
+        self.noted(ask, answer)
         return answer
 
     def _entry(self, ask: Ask, answer: NodeAnswer) -> Entry:
@@ -101,6 +104,10 @@ class GuardedTraining:
     def dataset_names(self) -> tuple[str, ...]:
         """None while release is stopped."""
         return () if self.gate.stopped else self.inner.dataset_names()
+
+    def dataset_sizes(self) -> dict[str, int]:
+        """None while release is stopped."""
+        return {} if self.gate.stopped else self.inner.dataset_sizes()
 
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained:
         """One round, given up when release is stopped. Raises ReleaseStoppedError."""

@@ -1,10 +1,12 @@
 """What a node announces and may change while it is connected."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
-from server.node.parts import Answers, HasGain, MayStop, Profiles, Seals, Trains
+from server.node.parts import Answers, HasGain, MayStop, Profiles, Seals, SeesDrift, Trains
+from server.wire.messages import DriftSign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class Offer:
     withholds: str = ""
     embedder: str = ""
     personal_gain: float | None = None
+    dataset_sizes: Mapping[str, int] = field(default_factory=dict)
+    drift: DriftSign | None = None
 
     @classmethod
     def of(
@@ -27,6 +31,7 @@ class Offer:
         gate: MayStop | None = None,
         answers: Answers | None = None,
         personal: HasGain | None = None,
+        drifts: SeesDrift | None = None,
     ) -> "Offer":
         """Looks at the node's parts. Blocking."""
         return cls(
@@ -36,4 +41,6 @@ class Offer:
             withholds="release_stopped" if gate and gate.stopped else "",
             embedder=answers.describe()[1] if answers else "",
             personal_gain=personal.gain if personal and not (gate and gate.stopped) else None,
+            dataset_sizes=trains.dataset_sizes() if trains else {},
+            drift=drifts.sign() if drifts and not (gate and gate.stopped) else None,
         )

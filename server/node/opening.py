@@ -9,9 +9,9 @@ import structlog
 from frag.errors import ModelError
 from frag.models import BUILT_IN, Kind
 from frag.protocols import Embedder
-from retrievers.generations import Live, folder_of, read_live, sweep, write_live
+from retrievers.generations import Live, fingerprint_of, folder_of, read_live, sweep, write_live
 from retrievers.scale import scale_of
-from retrievers.store import DocumentStore, fingerprint_of
+from retrievers.store import DocumentStore
 from server.node.indices import Indices
 
 _log = structlog.get_logger()

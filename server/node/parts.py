@@ -10,6 +10,7 @@ from frag.types import AnswerMode, NodeAnswer
 from server.node.found import Found
 from server.wire.messages import (
     Ask,
+    DriftSign,
     Feedback,
     KeywordStage,
     KeywordTerms,
@@ -35,6 +36,9 @@ class Trains(Protocol):
     """What does a round of training."""
 
     def dataset_names(self) -> tuple[str, ...]: ...
+
+    def dataset_sizes(self) -> dict[str, int]:
+        """Examples of the data sets whose number may be told. May read the disk."""
 
     async def train(self, request: Train, on_progress: Callable[[Progress], None]) -> Trained: ...
 
@@ -97,6 +101,13 @@ class HasGain(Protocol):
 
     @property
     def gain(self) -> float | None: ...
+
+
+class SeesDrift(Protocol):
+    """What watches for change in questions and documents."""
+
+    def sign(self) -> DriftSign | None:
+        """What is told of it. Blocking."""
 
 
 class MayStop(Protocol):

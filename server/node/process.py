@@ -17,7 +17,18 @@ import frag
 from frag.errors import FragError, ProtocolError
 from server.node.client_channel import ClientChannel
 from server.node.offer import Offer
-from server.node.parts import Answers, HasGain, Keywords, MayStop, Profiles, Seals, TakesFeedback, TakesPrompts, Trains
+from server.node.parts import (
+    Answers,
+    HasGain,
+    Keywords,
+    MayStop,
+    Profiles,
+    Seals,
+    SeesDrift,
+    TakesFeedback,
+    TakesPrompts,
+    Trains,
+)
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -87,6 +98,7 @@ class NodeProcess:
         feedback: TakesFeedback | None = None,
         gate: MayStop | None = None,
         personal: HasGain | None = None,
+        drifts: SeesDrift | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
         self._watch = watch or NodeWatch()
@@ -100,6 +112,7 @@ class NodeProcess:
         self._feedback = feedback
         self._gate = gate
         self._personal = personal
+        self._drifts = drifts
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -153,7 +166,7 @@ class NodeProcess:
         await socket.send_bytes(encode(await self._ready()))
 
     async def _look(self) -> Offer:
-        parts = (self._trains, self._seals, self._profiles, self._gate, self._answers, self._personal)
+        parts = (self._trains, self._seals, self._profiles, self._gate, self._answers, self._personal, self._drifts)
         return await asyncio.to_thread(Offer.of, *parts)
 
     async def _ready(self) -> Ready:
@@ -170,6 +183,8 @@ class NodeProcess:
             keywords=self._keywords.terms if self._keywords else None,
             withholds=self._offered.withholds,
             personal_gain=self._offered.personal_gain,
+            dataset_sizes=dict(self._offered.dataset_sizes),
+            drift=self._offered.drift,
         )
 
     async def _announce(self, socket: aiohttp.ClientWebSocketResponse) -> None:

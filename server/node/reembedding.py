@@ -3,9 +3,9 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from server.node.changeover import Changeover, Order, end_order, fits, is_same, 
 from server.node.indices import LiveIndices
 
 _log = structlog.get_logger()
-_LOOK_S = 1.0
+_LOOK_S = 2.0
 _RETRY_S = 5.0
 _LEAST_PRIORITY = 19
 _SWAP_S = 60.0
@@ -74,6 +74,16 @@ class Reembedding:
         finally:
             self._ending.set()
             await asyncio.to_thread(thread.shutdown)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Runs for the time of the block."""
+        task = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether all is as it is wanted, if need be by now."""

@@ -3,14 +3,18 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from frag.errors import NotReadyError
+from frag.errors import ConflictError, NotReadyError
+from frag.protocols import Embedder
+from frag.settings import NodeSettings
 from frag.types import AnswerMode
 from retrievers.generations import folder_of, read_live
 from retrievers.store import DocumentStore
 from server.node.changeover import Changeover, Order, end_order, read_order, wanted_model, write_order
 from server.node.indices import Indices
 from server.node.local.client import address_of, call
+from server.node.opening import Load, serving
 from server.node.state import NodeFolder
 
 _LOOK_S = 0.3
@@ -41,6 +45,30 @@ def reembed_node(place: NodeFolder, model: str, show: Show) -> dict[str, str]:
     return {"model": live.model, "fingerprint": live.fingerprint}
 
 
+def embedder_of_index(place: NodeFolder, settings: NodeSettings, *, rebuild: bool) -> tuple[Embedder, str]:
+    """What an ingest embeds with, and a word to the operator where `node.toml` asks for another by now.
+
+    Raises:
+        ConflictError: `rebuild` is wanted of an index that is to change over.
+        ModelError: There is no embedder.
+    """
+    configured = settings.models.embedder
+    embedder, live = serving(place.index, [c.name for c in settings.collections], configured, _loading(settings))
+    if live.model == wanted_model(place.index, configured):
+        return embedder, ""
+    change = "Change over with `frag node reembed`; a running node does so by itself."
+    if rebuild:
+        raise ConflictError(f"The index is of the embedder {live.model}, which is not what is wanted now.", change)
+    return embedder, f"The index is still of the embedder {live.model}. {change}"
+
+
+def _loading(settings: NodeSettings) -> Load:
+    from server.node.assembly import load_named
+
+    under_dp = any(AnswerMode.DP in c.modes_under(settings.policy) for c in settings.collections)
+    return partial(load_named, settings.models, one_by_one=under_dp)
+
+
 def _follow(place: NodeFolder, show: Show) -> None:
     """Shows what the running node does until it is done, or says why it does not go on."""
     while (order := read_order(place.index)) is not None:
@@ -55,11 +83,8 @@ def _follow(place: NodeFolder, show: Show) -> None:
 
 
 def _change(place: NodeFolder, model: str, show: Show) -> None:
-    from server.node.assembly import load_named
-
     settings = place.settings()
-    under_dp = any(AnswerMode.DP in c.modes_under(settings.policy) for c in settings.collections)
-    embedder = load_named(settings.models, model, one_by_one=under_dp)
+    embedder = _loading(settings)(model)
     order = Order(model=model, asked_for=settings.models.embedder)
     write_order(place.index, order)
     live = read_live(place.index)

@@ -20,6 +20,7 @@ from frag.telemetry import configure_logging
 from frag.types import AnswerMode
 from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
+from server.node.drift_desk import DriftDesk
 from server.node.exchange import Exchange
 from server.node.feedback.opening import open_feedback
 from server.node.gate import Gate
@@ -132,11 +133,14 @@ async def _serve(folder: NodeFolder) -> None:
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
         seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
-        stack.push_async_callback(_cancelled, asyncio.create_task(reembedding.run()))
+        await stack.enter_async_context(reembedding.running())
+        drifts = _open_drift(settings, answering)
+        if trains is not None:
+            trains.on_standing_run = drifts.settle
         await run_until_signal(
             NodeProcess(
                 peer,
-                GuardedAnswers(inner=answering, gate=gate, rho=rho),
+                GuardedAnswers(inner=answering, gate=gate, rho=rho, noted=drifts.note),
                 show,
                 trains=GuardedTraining(inner=trains, gate=gate) if trains else None,
                 prompts=prompts,
@@ -146,6 +150,7 @@ async def _serve(folder: NodeFolder) -> None:
                 feedback=feedback,
                 gate=gate,
                 personal=personal,
+                drifts=drifts,
                 watch=await open_watch(stack, folder, settings, answering),
             )
         )
@@ -167,9 +172,20 @@ def _reembedding(
     )
 
 
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _open_drift(settings: NodeSettings, answering: NodeAnswering) -> DriftDesk:
+    """Collections under `dp` are left out: what is told of the others says nothing of them."""
+    modes = {collection.name: collection.modes_under(settings.policy) for collection in settings.collections}
+    names = sorted(name for name in answering.stores if AnswerMode.DP not in modes.get(name, ()))
+    return DriftDesk(
+        settings.drift,
+        answering.embed,
+        lambda: " ".join(f"{name}@{answering.stores[name].revision()}" for name in names),
+        lambda: {
+            f"{name}/{document_id}": vector
+            for name in names
+            for document_id, vector in answering.stores[name].document_vectors().items()
+        },
+    )
 
 
 def _open_gate(stack: AsyncExitStack, folder: NodeFolder, settings: NodeSettings) -> Gate:

@@ -90,6 +90,13 @@ class KeywordTerms(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     is_pinned: bool
 
 
+class DriftSign(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All that a node tells of drift: how strong the last sign of it was, and whether it stands."""
+
+    strength: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    is_seen: bool
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """What a node says about itself once both sides are known."""
 
@@ -106,6 +113,10 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """Why no question is answered now; empty while they are."""
     personal_gain: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
     """Part of the loss that the node's own form of the live prompt saves there; None where it answers with none."""
+    dataset_sizes: Annotated[dict[Name, Count], msgspec.Meta(max_length=1000)] = {}
+    """Examples of data sets, from nodes whose updates tell their number anyway."""
+    drift: DriftSign | None = None
+    """None where the node watches for none."""
 
 
 class Ask(Message, frozen=True, kw_only=True, tag="ask"):

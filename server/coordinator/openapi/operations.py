@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from frag.client.views import Job, NodeInfo, Prompt
+from frag.client.views import Job, NodeInfo, Prompt, StandingJob
 from server.coordinator.answer_views import QueryResponse
 from server.coordinator.enrollment import EnrollRequest, IdentityProof, IdentityRequest
 from server.coordinator.feedback import FeedbackRequest, FeedbackResponse
@@ -16,6 +16,7 @@ from server.coordinator.openai.models import ModelList, ModelView
 from server.coordinator.openai.responses import ResponsesRequest
 from server.coordinator.query import QueryRequest
 from server.coordinator.routes import TokenRequest
+from server.coordinator.standing.timeline import Timeline
 from server.coordinator.training.versions import NewTemplate
 from server.sealed.relay import SealedRequest, SealedResponse
 
@@ -55,6 +56,7 @@ class JobCreated(msgspec.Struct):
 
 class JobList(msgspec.Struct):
     jobs: list[Job]
+    standing: list[StandingJob] = []
 
 
 class PromptList(msgspec.Struct):
@@ -163,6 +165,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/v1/jobs/{job}/cancel"): Operation(tag="Training", status=204, scopes=("train",)),
     ("POST", "/v1/jobs/{job}/resume"): Operation(tag="Training", status=204, scopes=("train",)),
+    ("POST", "/v1/jobs/{job}/pause"): Operation(tag="Training", status=204, scopes=("train",)),
+    ("GET", "/v1/timeline"): Operation(tag="Training", gives=Timeline, scopes=("query", "train")),
     ("GET", "/v1/prompts"): Operation(tag="Training", gives=PromptList, scopes=("query", "train")),
     ("POST", "/v1/prompts"): Operation(
         tag="Training", body=NewTemplate, gives=TemplateAdded, status=201, scopes=("train",)

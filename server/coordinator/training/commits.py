@@ -21,6 +21,13 @@ class Commits:
     job_id: str
     records: TrainingRecords
     blobs: Blobs
+    keeps_start: bool = False
+    """Whether the first weights are compared with the last ones at the end."""
+
+    async def first(self) -> ServerState:
+        """The state that the job began with, where it is kept."""
+        committed = await self.records.rounds(self.job_id)
+        return ServerState.from_bytes(await asyncio.to_thread(self.blobs.get, committed[0].state_sha256))
 
     async def last(self) -> ServerState:
         """The state that the last committed round ended in."""
@@ -56,5 +63,5 @@ class Commits:
     async def _sweep(self) -> None:
         """Keeps the last few states; the record of an older round stays, its weights go."""
         old = (await self.records.rounds(self.job_id))[:-_KEPT_ROUNDS]
-        for record in old:
+        for record in old[1:] if self.keeps_start else old:
             await asyncio.to_thread(self.blobs.drop, record.state_sha256)

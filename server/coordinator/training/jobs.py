@@ -59,7 +59,7 @@ class JobService:
     async def __aenter__(self) -> Self:
         for row in await self._records.jobs():
             if row.state not in ENDED:
-                self._enqueue(row.job_id)
+                self.enqueue(row.job_id)
         self._worker = asyncio.create_task(self._work())
         return self
 
@@ -72,7 +72,15 @@ class JobService:
                 await self._worker
 
     async def create(self, job: JobSettings) -> str:
-        """Queues a job and returns its id; durable when it returns.
+        """Queues a job and returns its id; durable when it returns. Raises as `admit` does."""
+        await self.admit(job)
+        job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
+        await self._records.add_job(job_id, job.model_dump_json())
+        self.enqueue(job_id)
+        return job_id
+
+    async def admit(self, job: JobSettings) -> None:
+        """Checks a job before it is taken.
 
         Raises:
             BadRequestError: Its public data is not here, or there are too few nodes for its privacy.
@@ -81,12 +89,9 @@ class JobService:
         check_population(job)
         await asyncio.to_thread(check_budget, job)
         await self._public.check(job)
-        job_id = f"{job.name[:51].replace('_', '-')}-{secrets.token_hex(4)}"
-        await self._records.add_job(job_id, job.model_dump_json())
-        self._enqueue(job_id)
-        return job_id
 
-    def _enqueue(self, job_id: str) -> None:
+    def enqueue(self, job_id: str) -> None:
+        """Lets a job that is recorded as queued have its turn."""
         self._pending.append(job_id)
         self._asked.set()
 
@@ -106,7 +111,7 @@ class JobService:
         if row.state not in {"cancelled", "failed"}:
             raise ConflictError(f"The job {job_id} is {row.state}.", "Only cancelled and failed jobs are resumed.")
         await self._records.set_state(job_id, "queued")
-        self._enqueue(job_id)
+        self.enqueue(job_id)
 
     async def view(self, job_id: str) -> dict[str, Any]:
         """State, rounds and metrics of a job as JSON types. Raises NotFoundError."""

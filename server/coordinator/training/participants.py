@@ -167,15 +167,21 @@ class Participants:
         """What the nodes measure of the weights on their held-out shares; a node that does not answer is left out."""
         if not self.job.evaluation.every and self.job.method.kind != "template":
             return {}
+        return mean_metrics((await self.replies(state)).values())
+
+    async def replies(self, state: ServerState) -> dict[str, Mapping[str, float]]:
+        """The same by node."""
         content = await asyncio.to_thread(encode, state.weights, self.job.update.broadcast)
-        tasks = [asyncio.create_task(self.ask(node, state, content, train=False)) for node in sorted(self.connected())]
+        nodes = sorted(self.connected())
+        tasks = {node: asyncio.create_task(self.ask(node, state, content, train=False)) for node in nodes}
         if not tasks:
             return {}
-        done, late = await asyncio.wait(tasks, timeout=self.job.rounds.deadline_s)
+        done, late = await asyncio.wait(tasks.values(), timeout=self.job.rounds.deadline_s)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        return mean_metrics(task.result()[0].metrics for task in tasks if task in done and not task.exception())
+        found = {node: task for node, task in tasks.items() if task in done and not task.exception()}
+        return {node: task.result()[0].metrics for node, task in found.items()}
 
 
 def _max_update_bytes(weights: Weights) -> int:

@@ -12,7 +12,8 @@ from server.coordinator.database import Database
 from server.coordinator.tables import JobRow, PromotionRow, PromptRow, RoundRow
 from server.coordinator.training.start import StartInfo
 
-_UNKNOWN = dict.fromkeys(("base_model", "layout", "embedder", "error", "roster"), "")
+NEW_JOB = dict.fromkeys(("base_model", "layout", "embedder", "error", "roster"), "")
+"""What is not known of a job before it has begun."""
 _MEASURED = "held_out_"
 ENDED = frozenset({"done", "failed", "cancelled"})
 
@@ -66,7 +67,7 @@ class TrainingRecords:
     async def add_job(self, job_id: str, settings: str) -> None:
         """A new job, queued."""
         async with self._database.transaction("job_added", job_id) as session:
-            session.add(JobRow(job_id=job_id, settings=settings, state="queued", **_UNKNOWN))
+            session.add(JobRow(job_id=job_id, settings=settings, state="queued", **NEW_JOB))
 
     async def job(self, job_id: str) -> JobRow:
         """Raises NotFoundError."""

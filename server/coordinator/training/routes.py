@@ -7,8 +7,11 @@ from pydantic import ValidationError
 from frag.errors import BadRequestError
 from prompt_tuning.job import JobSettings, places_of
 from server.coordinator.bodies import json_body, json_response
+from server.coordinator.standing.service import StandingService
+from server.coordinator.standing.timeline import Timeline, timeline
 from server.coordinator.state import STATE
 from server.coordinator.training import exchange
+from server.coordinator.training.jobs import JobService
 from server.coordinator.training.versions import NewTemplate
 
 training_routes = web.RouteTableDef()
@@ -20,29 +23,32 @@ async def _admit(request: web.Request, *scopes: str) -> None:
 
 @training_routes.post("/v1/jobs")
 async def create_job(request: web.Request) -> web.Response:
-    """Queues a training job. The body is a job as in `job.toml`."""
+    """Queues a training job, or keeps a standing one. The body is a job as in `job.toml`."""
     await _admit(request, "train")
     body = await json_body(request, dict)
     try:
         job = JobSettings.model_validate(body)
     except ValidationError as error:
         raise BadRequestError(f"The job does not fit: {places_of(error)}.", "Mend these values.") from error
-    job_id = await request.app[STATE].jobs.create(job)
-    return json_response({"job_id": job_id, "state": "queued"}, status=201)
+    state = request.app[STATE]
+    if job.standing is not None:
+        return json_response({"job_id": await state.standing.create(job), "state": "waiting"}, status=201)
+    return json_response({"job_id": await state.jobs.create(job), "state": "queued"}, status=201)
 
 
 @training_routes.get("/v1/jobs")
 async def list_jobs(request: web.Request) -> web.Response:
-    """All jobs, oldest first."""
+    """All jobs, oldest first, and the standing ones."""
     await _admit(request, "train")
-    return json_response({"jobs": await request.app[STATE].jobs.listed()})
+    state = request.app[STATE]
+    return json_response({"jobs": await state.jobs.listed(), "standing": await state.standing.listed()})
 
 
 @training_routes.get("/v1/jobs/{job}")
 async def show_job(request: web.Request) -> web.Response:
-    """State, rounds and metrics of one job."""
+    """State, rounds and metrics of one job; of a standing one what it waits for."""
     await _admit(request, "train")
-    return json_response(await request.app[STATE].jobs.view(request.match_info["job"]))
+    return json_response(await (await _service_of(request)).view(request.match_info["job"]))
 
 
 @training_routes.get("/v1/jobs/{job}/events")
@@ -64,18 +70,40 @@ async def follow_job(request: web.Request) -> web.StreamResponse:
 
 @training_routes.post("/v1/jobs/{job}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
-    """Stops a job at once; committed rounds stay."""
+    """Stops a job at once; committed rounds stay. A standing one ends with its run."""
     await _admit(request, "train")
-    await request.app[STATE].jobs.cancel(request.match_info["job"])
+    await (await _service_of(request)).cancel(request.match_info["job"])
     return web.Response(status=204)
 
 
 @training_routes.post("/v1/jobs/{job}/resume")
 async def resume_job(request: web.Request) -> web.Response:
-    """Goes on with a cancelled or failed job after its last committed round."""
+    """Goes on with a cancelled or failed job after its last committed round, or with a paused standing one."""
     await _admit(request, "train")
-    await request.app[STATE].jobs.resume(request.match_info["job"])
+    await (await _service_of(request)).resume(request.match_info["job"])
     return web.Response(status=204)
+
+
+@training_routes.post("/v1/jobs/{job}/pause")
+async def pause_job(request: web.Request) -> web.Response:
+    """Lets a standing job start no runs; one under way is played and decided."""
+    await _admit(request, "train")
+    await request.app[STATE].standing.pause(request.match_info["job"])
+    return web.Response(status=204)
+
+
+async def _service_of(request: web.Request) -> JobService | StandingService:
+    state = request.app[STATE]
+    return state.standing if await state.standing.knows(request.match_info["job"]) else state.jobs
+
+
+@training_routes.get("/v1/timeline")
+async def show_timeline(request: web.Request) -> web.Response:
+    """Versions, what was decided of them and why, and what went live, oldest first."""
+    await _admit(request, "query", "train")
+    state = request.app[STATE]
+    entries = timeline(await state.versions.rows(), await state.versions.promoted(), await state.standing.decisions())
+    return json_response(Timeline(timeline=entries))
 
 
 @training_routes.get("/v1/prompts")

@@ -10,11 +10,13 @@ from typing import Any
 from frag.quantization import decode
 from frag.settings import ModelSettings
 from frag.types import Adaptation
+from frag.updates import Weights
 from prompt_tuning.job import JobSettings
 from prompt_tuning.spending import published_claim
 from prompt_tuning.strategies import ServerState, make_strategy
 from server.coordinator.blobs import Blobs
 from server.coordinator.links import Registry
+from server.coordinator.standing.measuring import measured
 from server.coordinator.tables import JobRow
 from server.coordinator.training.buffered import BufferedRun
 from server.coordinator.training.choosing import TemplateRun, best_of
@@ -58,7 +60,8 @@ class JobRunner:
             exchange=self.exchange,
             emit=emit,
         )
-        commits = Commits(job_id=job_id, records=self.records, blobs=self.blobs)
+        stands = job.standing is not None
+        commits = Commits(job_id=job_id, records=self.records, blobs=self.blobs, keeps_start=stands)
         state = await self._run_of(participants, commits).run()
         if job.method.kind == "template":
             rounds = await self.records.rounds(job_id)
@@ -68,6 +71,8 @@ class JobRunner:
             async with asyncio.timeout(job.rounds.rejoin_s):
                 await participants.available()  # after a restart nodes are on their way back
         metrics = await participants.evaluate(state)
+        if stands:
+            metrics |= await measured(participants, await commits.first(), state)
         return await self._publish(job_id, job, info, state, metrics)
 
     def _run_of(self, participants: Participants, commits: Commits) -> SynchronousRun | BufferedRun | TemplateRun:
@@ -85,11 +90,20 @@ class JobRunner:
         if row.base_model:
             return StartInfo(base_model=row.base_model, layout=row.layout, embedder=row.embedder)
         emit("starting", {})
-        start: JobStart = await make_start(job, self.models)
-        state = make_strategy(job.strategy).init(await asyncio.to_thread(_own, start.weights))
+        info, weights = await (self._from_version(row.start_version) if row.start_version else self._fresh(job))
+        state = make_strategy(job.strategy).init(weights)
         digest = await asyncio.to_thread(self.blobs.put, state.to_bytes())
-        await self.records.begin(row.job_id, start.info, RoundRecord(round_num=0, state_sha256=digest))
-        return start.info
+        await self.records.begin(row.job_id, info, RoundRecord(round_num=0, state_sha256=digest))
+        return info
+
+    async def _fresh(self, job: JobSettings) -> tuple[StartInfo, Weights]:
+        start: JobStart = await make_start(job, self.models)
+        return start.info, await asyncio.to_thread(_own, start.weights)
+
+    async def _from_version(self, version: str) -> tuple[StartInfo, Weights]:
+        live = await self.versions.adaptation(version)
+        info = StartInfo(base_model=live.base_model, layout=live.layout, embedder=live.embedder)
+        return info, dict(live.tensors)
 
     async def _publish(
         self, job_id: str, job: JobSettings, info: StartInfo, state: ServerState, metrics: Mapping[str, float]

@@ -130,12 +130,20 @@ class Versions:
         live = await self.live()
         return [_view(row, live) for row in await self._records.prompts()]
 
+    async def rows(self) -> Sequence[PromptRow]:
+        """The same as they are kept."""
+        return await self._records.prompts()
+
     async def shown(self, version: str) -> dict[str, Any]:
         """One version with what the model is told under it. Raises NotFoundError."""
         view = _view(await self._records.prompt(version), await self.live())
         template = (await asyncio.to_thread(load_adaptation, await self._content(version))).template
         told = {"instruction": template.instruction, "examples": template.examples}
         return {**msgspec.structs.asdict(view), **told}
+
+    async def adaptation(self, version: str) -> Adaptation:
+        """The content of a version. Raises NotFoundError, or ModelError when it is damaged."""
+        return await asyncio.to_thread(load_adaptation, await self._content(version), version)
 
     async def live(self) -> str:
         """The version that is live; empty for the model as it is."""

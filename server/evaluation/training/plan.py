@@ -1,5 +1,6 @@
 """From the options of the command line to a job and a task."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from frag.errors import BadRequestError, SettingsError
 from frag.types import Place
+from prompt_tuning.dataset import Example
 from prompt_tuning.job import JobSettings, load_job, places_of
 from prompt_tuning.methods import KINDS
 from server.evaluation.training.budget import Contender
@@ -53,6 +55,18 @@ def limited(task: Labelled, *, num_test: int, num_train: int) -> Labelled:
         test = [test[place * len(test) // num_test] for place in range(num_test)]
     silos = {name: examples[: num_train or None] for name, examples in task.silos.items()}
     return replace(task, test=test, silos=silos)
+
+
+def spread(task: Labelled, *, num_test: int, num_train: int) -> Labelled:
+    """Like `limited`, with the training examples evenly spread over each silo too, so that all its topics are there."""
+    silos = {name: _evenly(examples, num_train) for name, examples in task.silos.items()}
+    return replace(task, test=_evenly(task.test, num_test), silos=silos)
+
+
+def _evenly(examples: Sequence[Example], number: int) -> Sequence[Example]:
+    if not 0 < number < len(examples):
+        return examples
+    return [examples[place * len(examples) // number] for place in range(number)]
 
 
 def make_contenders(text: str) -> list[Contender]:

@@ -34,6 +34,14 @@ def load_task(path: Path, num_test_silos: int) -> Labelled:
         raise BadRequestError(f"The data set {path} cannot be used: {error!r}.", _MEND) from error
 
 
+def load_domains(path: Path) -> Labelled:
+    """CLINC150 by domain. Raises BadRequestError, also for a task in another format."""
+    task = load_task(path, 1)
+    if task.measure != "accuracy":
+        raise BadRequestError(f"The data set {path} has no domains.", "Give CLINC150's data file.")
+    return task
+
+
 def merged(tasks: Sequence[Labelled]) -> Labelled:
     """Several tasks as one, each a silo of its own, so that nodes hold different ones.
 

@@ -21,7 +21,7 @@ from retrievers.compaction import Compaction
 from retrievers.documents import SkippedFile, load_file, load_part
 from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED
 from retrievers.store import DocumentStore, IngestReport
-from server.node.local.places import place_of, require_readable
+from server.node.local.places import place_of, remove, require_readable
 from server.node.training.forgetting import Forgotten, TrainingMemory, both
 
 WAIT_S = 30.0
@@ -175,7 +175,7 @@ class Shelf:
         texts = self.store.texts(names)
         joins = self._memory.num_joins if self._memory else 0
         forgotten = self._forget(texts)
-        _remove(path)
+        remove(path)
         self.store.delete(names)
         is_settled = self._is_settled(document_id)
         self._forget_elsewhere(texts)  # a question under way may have met them once more
@@ -295,12 +295,3 @@ def shelves(
 
 def _is_under(document_id: str, paths: Iterable[str]) -> bool:
     return any(document_id == path or document_id.startswith((f"{path}#", f"{path}/")) for path in paths)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            sync_folder(path.parent)
-    except OSError as error:
-        raise DocumentError(f"The file cannot be deleted: {error.strerror}.", "Delete it yourself.") from error

@@ -17,12 +17,15 @@ import structlog
 from frag.durable import write_private
 from frag.errors import DatasetError, ForbiddenError, LedgerError, SecureSumError
 from frag.protocols import FloatArray
-from prompt_tuning.dataset import Example, Objective, split
+from prompt_tuning.batches import reservoir
+from prompt_tuning.dataset import Example, Objective, Split, split
 from prompt_tuning.job import JobSettings
 from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
+from server.node.training.arrivals import Arrivals
 from server.node.training.contexts import join_passages, stored_examples
 from server.node.training.forgetting import TrainingMemory
+from server.node.training.job_folders import forget_old_jobs, stored, sweep
 from server.node.training.lineage import remember
 from server.node.training.orders import Done, JobExamples, Order, Step, StoredExample, example_of
 from server.node.training.private_rounds import PrivateRounds
@@ -30,7 +33,6 @@ from server.node.training.process import TrainingProcess
 from server.wire.messages import Progress, SumStage, Train, Trained
 
 _log = structlog.get_logger()
-_KEPT_JOBS = 2
 Send = Callable[[Progress], None]
 
 
@@ -88,6 +90,14 @@ class TrainingDesk:
         self._only_private = only_private
         self._joining = memory.joining if memory else nullcontext
         self._turn = asyncio.Lock()
+        self.on_standing_run: Callable[[], None] = lambda: None
+        """Called when a run of a standing job has been trained here. Must be cheap."""
+
+    def dataset_sizes(self) -> dict[str, int]:
+        """Examples of each data set, for standing jobs; none where updates do not tell their number. Reads the disk."""
+        if self._only_private or not {"plain", "robust"} & set(self._aggregation):
+            return {}
+        return self._datasets.sizes()
 
     def dataset_names(self) -> tuple[str, ...]:
         """What jobs can ask for. Reads the disk."""
@@ -122,10 +132,12 @@ class TrainingDesk:
     async def _done(self, request: Train, job: JobSettings, folder: Path, update: Path, on_progress: Send) -> Done:
         """What a request ends in, from the disk where it was carried out before."""
         done_file = folder / f"done-{_name(request)}.json"
-        done = _stored(done_file, update) if request.train else None
+        done = stored(done_file, update) if request.train else None
         if done is None:
             done = await self._work(request, job, folder, update, on_progress)
             await asyncio.to_thread(write_private, done_file, msgspec.json.encode(done))
+            if request.train and job.standing is not None:
+                self.on_standing_run()
         if _is_private(job):
             await asyncio.to_thread(self._paid().forget_key, request, folder)
         return done
@@ -173,7 +185,7 @@ class TrainingDesk:
 
         done = await self._process.carry_out(order, on_step)
         _log.info("round_trained", job=request.job_id, round=request.round_num, num_examples=done.num_examples)
-        await asyncio.to_thread(_sweep, job_folder, weights)
+        await asyncio.to_thread(sweep, job_folder, weights)
         return done
 
     def _private_order(self, order: Order, request: Train, job: JobSettings, job_folder: Path) -> Order:
@@ -196,17 +208,29 @@ class TrainingDesk:
         parts = split(fitting(self._datasets.load(job.dataset), job), always_trains=not _is_private(job))
         measured = () if _is_private(job) else parts.held_out or parts.validation
         look_up = self._library.look_up
-        stored = JobExamples(
-            train=self._stored(job, join_passages(parts.train, job, look_up)),
+        train, old_ids = self._divided(job, job_folder.name, parts)
+        joined = JobExamples(
+            train=self._stored(job, join_passages(train, job, look_up)),
             validation=self._stored(job, join_passages(parts.validation, job, look_up)),
             held_out=self._stored(job, join_passages(measured, job, look_up)),
             snapshot=self._library.snapshot(),
+            old_ids=sorted(old_ids),
         )
-        _forget_old_jobs(self._folder, job_folder)
+        forget_old_jobs(self._folder, job_folder)
         write_private(job_folder / "job.json", written.encode())
-        seen = [*stored.train, *stored.validation, *stored.held_out]
+        seen = [*joined.train, *joined.validation, *joined.held_out]
         remember(job_folder, (text for e in seen for text in (*e.passages, e.text, *e.answers, e.question)))
-        write_private(target, msgspec.msgpack.encode(stored))
+        write_private(target, msgspec.msgpack.encode(joined))
+
+    def _divided(self, job: JobSettings, run: str, parts: Split) -> tuple[Sequence[Example], set[str]]:
+        """What is trained on, and the ids of what an earlier run of a standing job has met."""
+        if job.standing is None or not job.standing.series:
+            return parts.train, set()
+        every = (*parts.train, *parts.validation, *parts.held_out)
+        old = Arrivals(self._folder).old(job.standing.series, run, [example.example_id for example in every])
+        old_train = [example.example_id for example in parts.train if example.example_id in old]
+        buffer = reservoir(old_train, job.standing.buffer_examples, job.seed) if job.standing.replay else set()
+        return [e for e in parts.train if e.example_id not in old or e.example_id in buffer], old
 
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
         return stored_examples(job, examples, self._library.embed)
@@ -252,29 +276,3 @@ def _check_same_job(job_folder: Path, job: JobSettings) -> None:
         )
     if before != job and (_is_private(before) or _is_private(job)):
         raise ForbiddenError("This job began with other settings, and a private job keeps those that it is paid for.")
-
-
-def _stored(done_file: Path, update: Path) -> Done | None:
-    if not (done_file.is_file() and update.is_file()):
-        return None
-    return msgspec.json.decode(done_file.read_bytes(), type=Done)
-
-
-def _forget_old_jobs(folder: Path, current: Path) -> None:
-    """Deletes the large files of all but the newest jobs; a job that is resumed after that trains its round again."""
-    jobs = sorted((path for path in folder.iterdir() if path.is_dir() and path != current), key=_modified)
-    for job_folder in jobs[: -_KEPT_JOBS or None]:
-        for pattern in ("weights-*", "update-*", "residual-*", "examples.msgpack"):
-            for path in job_folder.glob(pattern):
-                path.unlink(missing_ok=True)
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime
-
-
-def _sweep(job_folder: Path, keep: Path) -> None:
-    """Old weights are not needed again; updates stay, since a round may be asked for once more."""
-    for path in job_folder.glob("weights-*"):
-        if path != keep:
-            path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import structlog
 from frag.durable import write_private
 from frag.errors import DatasetError, NotFoundError, NotReadyError
 from server.node.datasets import Datasets
+from server.node.training.arrivals import heirs
 from server.node.training.lineage import has_seen, words_of
 from server.node.training.orders import JobExamples, StoredExample
 
@@ -154,11 +155,12 @@ class TrainingMemory:
                 seen.add(folder.name)
             elif knows is None and folder.name not in seen:
                 unknown.add(folder.name)
+        seen |= heirs(seen, [path.parent.name for path in self._folder.glob("*/job.json")])
         return Forgotten(
             datasets=datasets,
             jobs=jobs,
             prompt_versions=sorted(seen),
-            unknown_versions=sorted(unknown),
+            unknown_versions=sorted(unknown - seen),
             note=NOTE if seen or unknown else "",
         )
 

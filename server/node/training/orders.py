@@ -59,13 +59,14 @@ class JobExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Examples of a job as they are trained on, with the question vectors where the method reads them.
 
     `validation` decides when training stops early; `held_out` is what is reported. `snapshot` names the state of the
-    index that passages were taken from.
+    index that passages were taken from. `old_ids` names what an earlier run of a standing job has met.
     """
 
     train: list["StoredExample"]
     held_out: list["StoredExample"]
     snapshot: str
     validation: list["StoredExample"] = []
+    old_ids: list[str] = []
 
 
 class StoredExample(msgspec.Struct, frozen=True, kw_only=True):

@@ -146,7 +146,12 @@ class PersonalDesk:
                     ("held_out", parts.held_out),
                 )
             }
-            stored = JobExamples(snapshot=self.library.snapshot(), **shares)
+            stored = JobExamples(
+                snapshot=self.library.snapshot(),
+                train=shares["train"],
+                validation=shares["validation"],
+                held_out=shares["held_out"],
+            )
             write_private(job_folder / "job.json", job.model_dump_json().encode())
             seen = [example for share in shares.values() for example in share]
             remember(job_folder, (text for e in seen for text in (*e.passages, e.text, *e.answers, e.question)))

@@ -25,7 +25,7 @@ from frag.types import Adaptation
 from frag.updates import Weights, difference
 from prompt_tuning.adaptation_file import load_adaptation, save_adaptation
 from prompt_tuning.job import JobSettings
-from prompt_tuning.local_training import Trained, train
+from prompt_tuning.local_training import Remembered, Trained, train
 from prompt_tuning.personal import personalise
 from prompt_tuning.private_training import Mechanism, by_unit, train_privately
 from prompt_tuning.rounds import node_seed, schedule
@@ -129,15 +129,20 @@ class _PreparedJob:
         inputs = FrozenInputs(model.forward, memory_bytes=_MEMORY_BYTES, file_bytes=_FILE_BYTES, folder=folder)
         self._trainable = Trainable(model, self._settings.method, self._settings.template, inputs)
         stored = msgspec.msgpack.decode((folder / "examples.msgpack").read_bytes(), type=JobExamples)
-        if not stored.train:
+        known = stored.train or stored.held_out
+        if not known:
             raise NotFoundError("The data set has no example to train on.")
         self._units = self._prepare_units(stored.train) if self._settings.privacy.mode == "record" else []
         by_examples = self._settings.method.kind != "template" and not self._units
-        self._train = self._prepare(stored.train) if by_examples else []
-        self._validation = self._prepare(stored.validation) if self._settings.local.validate_every > 0 else []
-        self._held_out = self._prepare(stored.held_out[: self._settings.evaluation.max_examples])
+        old = set(stored.old_ids)
+        self._train = self._prepare([e for e in stored.train if e.example_id not in old]) if by_examples else []
+        self._old = self._prepare([e for e in stored.train if e.example_id in old]) if by_examples else []
+        stops_early = self._settings.local.validate_every > 0
+        self._validation = self._prepare(stored.validation) if stops_early else []
+        self._held_out = self._prepare(_measured(stored, self._settings))
+        self._is_old = [e.example_id in old for e in _measured(stored, self._settings)]
         self.broadcast = self._settings.update.broadcast
-        width = len(stored.train[0].vector) // 4
+        width = len(known[0].vector) // 4
         self.like: Weights = self._trainable.initial(seed=self._settings.seed, vector_width=width)
 
     def _prepare(self, stored: Sequence[StoredExample]) -> "list[Prepared]":
@@ -191,7 +196,17 @@ class _PreparedJob:
             pairs = [(answer, example.golds) for answer, example in zip(answers, asked, strict=True)]
             metrics["held_out_f1"] = float(np.mean([token_f1(*pair) for pair in pairs]))
             metrics["held_out_em"] = float(np.mean([exact_match(*pair) for pair in pairs]))
+            if self._settings.standing is not None:
+                metrics |= self._by_side(pairs)
         return metrics
+
+    def _by_side(self, pairs: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, float]:
+        """F1 on what earlier runs have met and on what has come since, and of how many examples."""
+        found: dict[str, float] = {}
+        for side, is_old in (("old", True), ("new", False)):
+            if scores := [token_f1(*pair) for pair, old in zip(pairs, self._is_old, strict=True) if old == is_old]:
+                found |= {f"held_out_f1_{side}": float(np.mean(scores)), f"held_out_n_{side}": float(len(scores))}
+        return found
 
     def train(self, order: Order, weights: Weights) -> tuple[int, dict[str, float]]:
         """Trains, and writes the update and what its rounding lost."""
@@ -212,6 +227,8 @@ class _PreparedJob:
     def _train_openly(self, order: Order, weights: Weights) -> Trained:
         job = self._settings
         num_steps = job.local.steps
+        if not (self._train or self._old):
+            raise NotFoundError("The data set has no example to train on that is new.")
         return train(
             self._trainable,
             weights,
@@ -221,8 +238,20 @@ class _PreparedJob:
             seed=node_seed(job, order.round_num, order.node_id),
             proximal_mu=make_strategy(job.strategy).proximal_mu,
             validation=self._validation,
+            remembered=self._remembered(order),
             on_step=lambda step, loss: _say(Step(step=step, num_steps=num_steps, loss=loss)),
         )
+
+    def _remembered(self, order: Order) -> Remembered:
+        """What keeps a run of a standing job from forgetting. The anchor is what the run began with here."""
+        standing = self._settings.standing
+        if standing is None:
+            return Remembered()
+        path = self._folder / "anchor"
+        if standing.anchor and not path.is_file():
+            write_private(path, Path(order.weights).read_bytes())
+        anchor = decode(path.read_bytes(), self.like, self.broadcast) if standing.anchor else {}
+        return Remembered(old=self._old, share=standing.replay, anchor=anchor, anchor_mu=standing.anchor)
 
     def _train_privately(self, order: Order, weights: Weights) -> Trained:
         """Says nothing of its steps: how long one takes tells how many units took part."""
@@ -239,6 +268,16 @@ class _PreparedJob:
             draws=SecretDraws(bytes.fromhex(order.key)),
             proximal_mu=make_strategy(job.strategy).proximal_mu,
         )
+
+
+def _measured(stored: JobExamples, job: JobSettings) -> list[StoredExample]:
+    """The held-out examples; of a standing job up to the limit of the old and of the new."""
+    limit = job.evaluation.max_examples
+    if job.standing is None:
+        return stored.held_out[:limit]
+    old = set(stored.old_ids)
+    sides = ([e for e in stored.held_out if (e.example_id in old) == is_old] for is_old in (True, False))
+    return [example for side in sides for example in side[:limit]]
 
 
 if __name__ == "__main__":

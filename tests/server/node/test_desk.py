@@ -8,7 +8,8 @@ import pytest
 from frag.errors import DatasetError, ForbiddenError
 from prompt_tuning.dataset import make_example
 from prompt_tuning.job import JobSettings
-from server.node.training.desk import TrainingDesk, _forget_old_jobs, fitting
+from server.node.training.desk import TrainingDesk, fitting
+from server.node.training.job_folders import forget_old_jobs
 from server.wire.messages import Train
 
 QUESTION = make_example(question="Who?", answers=("Ann",))
@@ -30,7 +31,7 @@ def test_large_files_of_old_jobs_are_forgotten(tmp_path: Path) -> None:
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / file).write_bytes(b"x")
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    _forget_old_jobs(tmp_path, tmp_path / "current")
+    forget_old_jobs(tmp_path, tmp_path / "current")
     left = {name: sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("newer", "old")}
     assert left["newer"] == ["job.json", "summed-0", "update-0-ab", "weights-ab"]
     assert left["old"] == ["job.json", "summed-0"]

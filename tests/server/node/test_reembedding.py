@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from frag.errors import ModelError, NotReadyError
 from frag.protocols import FloatArray, Progress
 from frag.types import Document
-from retrievers.generations import Live, coming_folders, folder_name, folder_of, read_live
+from retrievers.generations import CHANGE_LOCK, Live, coming_folders, folder_name, folder_of, read_live
+from retrievers.locking import shared
 from retrievers.store import DocumentStore
 from server.cli import app
 from server.node import assembly
@@ -56,12 +57,8 @@ async def changing(
         return embedder or load(name)
 
     reembedding = Reembedding(view.folder.index, model, view.answering.indices, made, share=1.0)
-    task = asyncio.create_task(reembedding.run())
-    try:
+    async with reembedding.running():
         yield reembedding
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class Waiting(HashingEmbedder):
@@ -123,6 +120,19 @@ async def test_an_answer_under_way_does_not_outlive_a_deletion_behind_the_change
         assert (await view.delete("keys.txt"))[0] == 200
         view.model.open.set()
         assert (await asking).withheld == "no_evidence"
+
+
+async def test_the_change_waits_for_an_ingest_of_another_process_and_lets_this_one_write(view: View) -> None:
+    await view.put("keys.txt", KEYS)
+    with shared(view.folder.index / CHANGE_LOCK):
+        async with changing(view):
+            while not (order := read_order(view.folder.index)) or order.collections.get("notes") != (1, 1):
+                await asyncio.sleep(0.01)
+            assert (await view.put("snow.txt", SNOW))[0] == 201
+            assert view.answering.describe()[1] == load("old").fingerprint
+    async with changing(view):
+        await until_changed(view)
+    assert sorted(view.found(SNOW)) == ["keys.txt", "snow.txt"]
 
 
 async def test_an_answer_says_what_its_scores_were_made_with(view: View) -> None:

@@ -125,6 +125,9 @@ class Endless:
     def dataset_names(self) -> tuple[str, ...]:
         return ("qa",)
 
+    def dataset_sizes(self) -> dict[str, int]:
+        return {}
+
     async def train(self, request: Train, on_progress: object) -> Trained:
         try:
             await asyncio.sleep(60)
