@@ -41,6 +41,7 @@ class LivePrompt:
         self._embedder = embedder
         self.version = ""
         self.on_live: Callable[[str, Path], None] = lambda _version, _file: None
+        self._sha256 = ""
         self._turn = asyncio.Lock()
 
     async def restore(self) -> None:
@@ -86,8 +87,12 @@ class LivePrompt:
         async with self._turn:
             adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
             await self._worker.go_live(adaptation)
-            self.version = version
+            self.version, self._sha256 = version, sha256
         self.on_live(version, self._file(sha256))
+
+    async def again(self) -> None:
+        """Answers with the live version as it is shared. Raises ModelError when its file is damaged."""
+        await self._flip(self.version, self._sha256)
 
     async def adopt(self, version: str, personal: Adaptation) -> bool:
         """Answers with a personal form of `version`, if that is still live. Raises ModelError when it does not fit."""

@@ -286,6 +286,7 @@ def _open_personal(
         record=recorder_of_gains(gate),
     )
     prompts.on_live = personal.follow
+    memory.on_forgotten.append(personal.forgotten)
     return personal
 
 

@@ -1,22 +1,21 @@
 """Corrections become examples: joined with the passages that the answer was made from, in the data set `feedback`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import structlog
 
-from frag.errors import BadRequestError, DatasetError, FragError, NotFoundError
+from frag.errors import BadRequestError, FragError, NotFoundError
 from frag.feedback_settings import FeedbackSettings
 from frag.policy_settings import CollectionSettings
-from frag.protocols import FloatArray
 from frag.types import RetrievalMode
 from prompt_tuning.dataset import Example, make_example
-from retrievers.store import DocumentStore
 from server.node.datasets import Datasets
 from server.node.feedback.quarantine import MAX_PENDING, Held, Quarantine, State
-from server.node.feedback.questions import Passage
+from server.node.feedback.questions import Passage, digest_of
+from server.node.indices import LiveIndices
 from server.node.private_answering import unit_name
 from server.node.training.forgetting import Traces, TrainingMemory
 
@@ -42,18 +41,16 @@ class Acceptance:
         quarantine: Where they wait.
         datasets: Of the node.
         memory: What deletions look through; while it joins, nothing is forgotten.
-        stores: Index by collection.
+        indices: What the node searches now.
         collections: Those whose documents may be trained on: none under mode `dp`.
-        embed: Texts to unit vectors.
     """
 
     settings: FeedbackSettings
     quarantine: Quarantine
     datasets: Datasets
     memory: TrainingMemory
-    stores: Mapping[str, DocumentStore]
+    indices: LiveIndices
     collections: Mapping[str, CollectionSettings]
-    embed: Callable[[Sequence[str]], FloatArray]
 
     def by_policy(self) -> int:
         """Accepts what the policy lets in without its operator; returns how many."""
@@ -106,8 +103,9 @@ class Acceptance:
             self.quarantine.decide(told, "rejected", "document_deleted")
 
     def _is_here(self, passage: Passage) -> bool:
-        store = self.stores.get(passage.collection)
-        return store is not None and passage.document_id in store.names_under(passage.document_id)
+        with self.indices.using() as now:
+            store = now.stores.get(passage.collection)
+            return store is not None and passage.document_id in store.names_under(passage.document_id)
 
     def _accept(self, group: Sequence[Held], num_keys: int = 1) -> dict[int, str]:
         """One example of corrections that say the same, if so many keys may still add one.
@@ -147,14 +145,15 @@ class Acceptance:
 
     def _text(self, passage: Passage, question: str) -> str:
         """The passage; where the document was changed since, what it now has for the question; else nothing."""
-        store = self.stores[passage.collection]
-        for chunk_id, text in store.read_chunks(passage.chunk_id - 1, 1):
-            if chunk_id == passage.chunk_id:
-                return text
-        if passage.document_id not in store.names_under(passage.document_id):
-            return ""
-        hits = store.search_vector(self.embed([question])[0], question, _LOOKED_THROUGH, RetrievalMode.DENSE)
-        return next((hit.text for hit in hits if hit.document_id == passage.document_id), "")
+        with self.indices.using() as now:
+            store = now.stores[passage.collection]
+            texts = store.texts([passage.document_id])
+            found = next((text for text in texts if digest_of(text) == passage.digest), "")
+            if found or not texts:
+                return found
+            vector = now.embedder.embed([question])[0]
+            hits = store.search_vector(vector, question, _LOOKED_THROUGH, RetrievalMode.DENSE)
+        return next((hit.text for hit in hits if hit.document_id == passage.document_id), texts[0])
 
     def _num_examples(self) -> int:
         try:
@@ -171,6 +170,6 @@ def settle(acceptance: Acceptance) -> int:
     """Accepts by policy; what stands in the way is logged by its code and tried again the next time."""
     try:
         return acceptance.by_policy()
-    except (DatasetError, FragError) as error:
+    except FragError as error:
         _log.warning("feedback_waits", code=error.code)
         return 0

@@ -18,7 +18,7 @@ from frag.feedback import open_remark
 from frag.types import NodeAnswer
 from server.node.feedback.accepting import Acceptance, Decided, settle
 from server.node.feedback.quarantine import Held, Quarantine
-from server.node.feedback.questions import Asked, Passage, Questions
+from server.node.feedback.questions import Asked, Passage, Questions, digest_of
 from server.node.found import Found
 from server.node.parts import MayStop
 from server.wire.messages import Ask, Feedback
@@ -85,7 +85,7 @@ class FeedbackDesk:
         if not ask.query_id or not answer.text:
             return
         asker = self._askers.get(ask.query_id, b"")
-        passages = tuple(Passage(item.collection, item.hit.chunk_id, item.hit.document_id) for item in shown)
+        passages = tuple(Passage(item.collection, item.hit.document_id, digest_of(item.hit.text)) for item in shown)
         asked = Asked(ask.question, passages, answer.prompt_version, asker)
         loop = asyncio.get_running_loop()
         try:

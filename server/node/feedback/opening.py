@@ -41,9 +41,8 @@ def open_feedback(
             quarantine=quarantine,
             datasets=Datasets(folder.datasets),
             memory=memory,
-            stores=answering.stores,
+            indices=answering.indices,
             collections={c.name: c for c in settings.collections if c.name not in private},
-            embed=answering.embed,
         ),
         gate=gate,
     )

@@ -1,5 +1,6 @@
 """The questions that this node answered lately, which feedback is joined with. Kept for some days, here alone."""
 
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,11 +20,19 @@ _KNOWN_DAYS = 90
 
 
 class Passage(msgspec.Struct, frozen=True, array_like=True):
-    """Where a passage that was shown to the model lies. No text."""
+    """Which passage was shown to the model: its document, and 32 hex digits of its text's SHA-256.
+
+    Numbers of passages would not do: a change of embedder gives new ones.
+    """
 
     collection: str
-    chunk_id: int
     document_id: str
+    digest: str
+
+
+def digest_of(text: str) -> str:
+    """What names a passage among those of its document."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Asked(NamedTuple):

@@ -94,6 +94,7 @@ class TrainingMemory:
         self._joining = threading.Lock()
         self.num_joins = 0
         self.on_forget: list[Callable[[Traces], None]] = []
+        self.on_forgotten: list[Callable[[Forgotten], None]] = []
 
     @contextmanager
     def joining(self) -> Iterator[None]:
@@ -118,7 +119,10 @@ class TrainingMemory:
             jobs = self._from_jobs(traces)
             for forget in self.on_forget:
                 forget(traces)
-            return self._listed(texts, datasets, jobs)
+            forgotten = self._listed(texts, datasets, jobs)
+            for tell in self.on_forgotten:
+                tell(forgotten)
+            return forgotten
         finally:
             self._joining.release()
 

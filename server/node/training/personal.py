@@ -5,6 +5,7 @@ Only one number is told of it: which part of the loss on held-out examples it sa
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from server.node.feedback.accepting import DATASET
 from server.node.live_prompt import LivePrompt
 from server.node.training.contexts import join_passages, stored_examples
 from server.node.training.desk import Library
-from server.node.training.forgetting import TrainingMemory
+from server.node.training.forgetting import Forgotten, TrainingMemory
 from server.node.training.lineage import remember
 from server.node.training.orders import JobExamples, PersonalOrder
 from server.node.training.process import TrainingProcess
@@ -73,19 +74,42 @@ class PersonalDesk:
     gain: float | None = None
     """Of the form that answers now; None while the shared one does."""
     _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    _renewal: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
 
     def follow(self, version: str, shared: Path) -> None:
         """A version has gone live: from now on its own form is made, in the background. On the event loop."""
-        self.gain = None
+        self.gain, self._loop = None, asyncio.get_running_loop()
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._follow(version, shared)) if version else None
 
+    def forgotten(self, forgotten: Forgotten) -> None:
+        """Gives up what has seen deleted text, and makes it anew without that. On any thread; the files go at once."""
+        version = self.prompts.version
+        if self._loop is None or _job_name(version) not in forgotten.prompt_versions:
+            return
+        for file in (self._outcome, self._file):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.training / _job_name(version), ignore_errors=True)
+        self._loop.call_soon_threadsafe(self._begin_again)
+
+    def _begin_again(self) -> None:
+        self.gain = None
+        self._renewal = asyncio.create_task(self._share_again())
+
+    async def _share_again(self) -> None:
+        try:
+            await self.prompts.again()
+        except (FragError, OSError) as error:
+            _log.warning("prompt_not_shared_again", code=getattr(error, "code", type(error).__name__))
+
     async def close(self) -> None:
         """Gives up what is being made."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._renewal, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, version: str, shared: Path) -> None:
         try:
@@ -118,7 +142,7 @@ class PersonalDesk:
         return known if fits and self._file.is_file() else None
 
     async def _make(self, version: str, shared: Path) -> Outcome:
-        job_folder = self.training / f"personal-{version}"
+        job_folder = self.training / _job_name(version)
         order = await asyncio.to_thread(self._set_up, version, shared, job_folder)
         try:
             done = await self.process.carry_out(order, lambda _step: None)
@@ -213,3 +237,7 @@ class PersonalDesk:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _job_name(version: str) -> str:
+    return f"personal-{version}"

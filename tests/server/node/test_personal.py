@@ -182,14 +182,25 @@ async def test_a_version_that_was_replaced_meanwhile_is_not_adopted(node: Node) 
     assert await node.settled() == "v2+personal"
 
 
-async def test_deleting_a_document_names_the_personal_form_that_has_seen_it(node: Node) -> None:
+async def test_deleting_a_document_gives_up_the_personal_form_that_has_seen_it(node: Node) -> None:
     text = "the porter of the north gate keeps every key in a red box under the stairs of the hall until noon"
     rows = [{"question": f"Where is key {n}?", "answer": "box", "passage": text} for n in range(50)]
     (node.desk.training.parent / "more.jsonl").write_text("\n".join(map(json.dumps, rows)))
     node.datasets.add("feedback", node.desk.training.parent / "more.jsonl")
     await node.promote("v1", shared_prompt())
     await node.settled()
-    assert node.desk.memory.forget([text]).prompt_versions == ["personal-v1"]
+    assert node.worker.live is not None
+    node.desk.memory.on_forgotten.append(node.desk.forgotten)
+    forgotten = node.desk.memory.forget([text])
+    assert forgotten.prompt_versions == ["personal-v1"]
+    assert not list((node.desk.folder).iterdir()), "what has seen the text is gone when the deletion is acknowledged"
+    assert node.desk._renewal is None
+    await asyncio.sleep(0)
+    assert node.desk._renewal
+    await node.desk._renewal
+    assert await node.settled() == "v1+personal"
+    assert len(node.process.orders) == 2, "made anew, without the text"
+    assert node.desk.memory.forget([text]).prompt_versions == []
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ from server.node.training.forgetting import TrainingMemory
 from server.sealed.desk import SealedDesk, open_desk, open_keys
 from server.wire.messages import Ask, Feedback
 from tests.doubles import HashingEmbedder
+from tests.server.coordinator.scripted_training import ScriptedTrainer
 from tests.server.in_process import InProcessFederation
 from tests.server.node.local.conftest import ReadingModel
 
@@ -55,7 +56,7 @@ class Offers:
         return tuple(self._datasets.usable())
 
     def dataset_sizes(self) -> dict[str, int]:
-        return {}
+        return {name: self._datasets.info(name).num_examples for name in self._datasets.usable()}
 
     async def train(self, request: object, on_progress: object) -> Any:
         raise AssertionError("nobody trains here")
@@ -123,6 +124,7 @@ async def silo(
     *,
     feedback: dict[str, Any] | None = None,
     federation: InProcessFederation | None = None,
+    trainer: ScriptedTrainer | None = None,
     **policy: Any,
 ) -> AsyncIterator[Silo]:
     """A node over its folder; connected where there is a federation, in which it was enrolled."""
@@ -183,7 +185,12 @@ async def silo(
         made = Silo(folder, settings, answering, desk, seals, gate, datasets, state)
         if federation is not None:
             trains: Trains = Offers(datasets)
-            process = NodeProcess(peer, answering, trains=trains, seals=seals, feedback=desk, gate=gate)
+            if trainer is not None:
+                trainer.dataset_names, trainer.dataset_sizes = trains.dataset_names, trains.dataset_sizes  # type: ignore[method-assign]
+                trains = trainer
+            process = NodeProcess(
+                peer, answering, trains=trains, prompts=trainer, seals=seals, feedback=desk, gate=gate
+            )
             federation.tasks[settings.node_id] = asyncio.create_task(process.run())
             registry = federation.state.registry
             await federation.until(lambda: registry.link(settings.node_id) is not None)

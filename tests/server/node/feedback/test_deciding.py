@@ -200,7 +200,7 @@ def remark(correction: str = "Right.") -> Remark:
     return Remark(author=bytes(32), issued_at=0, rating=-1, correction=correction)
 
 
-ASKED = Asked("Why?", (Passage("notes", 1, "a.txt"),), "v1", b"")
+ASKED = Asked("Why?", (Passage("notes", "a.txt", "0" * 32),), "v1", b"")
 
 
 def test_the_same_envelope_is_taken_once(tmp_path: Path) -> None:
