@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 import structlog
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from frag.errors import ConflictError, FragError
@@ -154,10 +155,17 @@ class StandingService:
         while True:
             try:
                 for row in await self._records.all():
-                    await self._look(row)
-            except (FragError, SQLAlchemyError) as error:
+                    await self._try(row)
+            except SQLAlchemyError as error:
                 _log.warning("standing_failed", error=type(error).__name__)
             await asyncio.sleep(_LOOK_S)
+
+    async def _try(self, row: StandingRow) -> None:
+        """One that cannot go on, such as one that an older version took, holds up no other."""
+        try:
+            await self._look(row)
+        except (FragError, ValidationError) as error:
+            _log.warning("standing_failed", standing=row.standing_id, error=type(error).__name__)
 
     async def _look(self, row: StandingRow) -> None:
         if row.run_id:
