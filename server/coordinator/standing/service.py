@@ -120,6 +120,7 @@ class StandingService:
         return await self._view(await self._records.get(standing_id))
 
     async def _view(self, row: StandingRow) -> dict[str, Any]:
+        settings = msgspec.json.decode(row.settings)
         return {
             "job_id": row.standing_id,
             "state": "running" if row.run_id else row.state,
@@ -128,7 +129,9 @@ class StandingService:
             "run": row.run_id,
             "waiting": "" if row.run_id or row.state != "waiting" else await self._waits_for(row),
             "created_at": row.created_at.isoformat(),
-            "job": msgspec.json.decode(row.settings),
+            "job": settings,
+            "num_rounds": settings["rounds"]["number"],
+            "error": "",
             "versions": [decision.job_id for decision in await self._promoted(row.standing_id)],
             "rounds": [],
         }
