@@ -61,6 +61,7 @@ def public_job(job: JobSettings) -> JobSettings:
             "update": UpdateSettings(),
             "aggregation": PlainSettings(),
             "privacy": NoPrivacySettings(),
+            "standing": None,
         }
     )
 

@@ -28,9 +28,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one window said. `signal` has the lowest p-value; `strength` in [0, 1] grows as that falls."""
+    """What one window said: `alarms` are the signals that say drift, `signal` the one with the lowest p-value, and
+    `strength` in [0, 1] grows as that falls."""
 
     is_drift: bool
+    alarms: tuple[str, ...]
     signal: str
     strength: float
     p_values: dict[str, float]
@@ -92,8 +94,10 @@ class DriftMonitor:
             "abstention": abstention_p_value(_abstained(self._usual), _abstained(window)),
         }
         signal = min(SIGNALS, key=lambda name: values[name])
+        alarms = tuple(name for name in SIGNALS if values[name] <= self._level / len(SIGNALS))
         return Reading(
-            is_drift=values[signal] <= self._level / len(SIGNALS),
+            is_drift=bool(alarms),
+            alarms=alarms,
             signal=signal,
             strength=strength(values[signal]),
             p_values=values,

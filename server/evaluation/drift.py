@@ -16,6 +16,7 @@ from rich.table import Table
 
 from frag.answers.calibration import answer_score
 from frag.drift import Answered, DriftMonitor
+from frag.drift.monitor import SIGNALS
 from frag.durable import write_atomic
 from frag.errors import BadRequestError
 from frag.protocols import FloatArray
@@ -122,41 +123,39 @@ def _run(plan: DriftPlan, scenario: Scenario, embed: Embed, tick: Tick) -> dict[
         raise BadRequestError(
             f"{needed} questions are needed and {scenario.name} has {len(traffic.usual)}.", "Use fewer windows."
         )
-    false = [signal for signal in _signals(plan, traffic.usual[:needed]) if signal]
-    delays, signals = [], []
+    false = [alarms for alarms in _alarms(plan, traffic.usual[:needed]) if alarms]
+    delays: list[int | None] = []
+    seen_by = dict.fromkeys(SIGNALS, 0)
     for trial in range(plan.trials):
         tick(scenario.name, trial, plan.trials)
-        first = _first_alarm(plan, traffic, random)
-        delays.append(first[0] if first else None)
-        signals.append(first[1] if first else "")
+        after = list(_alarms(plan, _changing(plan, traffic, random)))
+        delays.append(next((number for number, alarms in enumerate(after, start=1) if alarms), None))
+        for name in {name for alarms in after for name in alarms}:
+            seen_by[name] += 1
     return {
         "windows": plan.num_windows,
         "false_triggers": len(false),
-        "false_signals": {name: false.count(name) for name in sorted(set(false))},
+        "false_by": {name: sum(name in alarms for alarms in false) for name in SIGNALS},
         "trials": plan.trials,
         "detected_within_3": sum(delay is not None and delay <= 3 for delay in delays),
         "delays": delays,
-        "signals": {name: signals.count(name) for name in sorted(set(signals))},
+        "seen_by": seen_by,
     }
 
 
-def _first_alarm(plan: DriftPlan, traffic: _Traffic, random: np.random.Generator) -> tuple[int, str] | None:
-    """In which window after the change an alarm comes, and by what, from a usual drawn anew."""
+def _changing(plan: DriftPlan, traffic: _Traffic, random: np.random.Generator) -> list[Answered]:
+    """A usual drawn anew, then three windows of the other traffic."""
     usual = random.choice(len(traffic.usual), plan.window * plan.reference_windows, replace=False)
     later = random.choice(len(traffic.later), plan.window * 3, replace=False)
-    stream = [traffic.usual[index] for index in usual] + [traffic.later[index] for index in later]
-    for number, signal in enumerate(_signals(plan, stream), start=1):
-        if signal:
-            return number, signal
-    return None
+    return [traffic.usual[index] for index in usual] + [traffic.later[index] for index in later]
 
 
-def _signals(plan: DriftPlan, stream: Sequence[Answered]) -> Iterator[str]:
-    """By which signal each window raises an alarm; empty for none."""
+def _alarms(plan: DriftPlan, stream: Sequence[Answered]) -> Iterator[tuple[str, ...]]:
+    """The signals by which each window raises an alarm."""
     monitor = DriftMonitor(window=plan.window, reference_windows=plan.reference_windows)
     for answered in stream:
         if reading := monitor.add(answered):
-            yield reading.signal if reading.is_drift else ""
+            yield reading.alarms
 
 
 def print_drift(report: dict[str, Any]) -> None:
@@ -164,7 +163,7 @@ def print_drift(report: dict[str, Any]) -> None:
     console = Console()
     console.print(f"windows of {report['window']} questions, {report['reference_windows']} of them for what is usual")
     table = Table("change", box=None, header_style="bold")
-    for title in ("seen within 3 windows", "mean delay", "by", "false triggers"):
+    for title in ("seen within 3 windows", "mean delay", "each signal alone", "false triggers"):
         table.add_column(title, justify="right")
     for name, row in report["scenarios"].items():
         seen = [delay for delay in row["delays"] if delay is not None]
@@ -172,7 +171,7 @@ def print_drift(report: dict[str, Any]) -> None:
             name,
             f"{row['detected_within_3']} of {row['trials']}",
             f"{np.mean(seen):.2f}" if seen else "–",
-            ", ".join(f"{signal or 'nothing'} {number}" for signal, number in row["signals"].items()),
+            ", ".join(f"{signal} {number}" for signal, number in row["seen_by"].items()),
             f"{row['false_triggers']} of {row['windows']}",
         )
     console.print(table)

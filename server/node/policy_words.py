@@ -59,6 +59,8 @@ def _training(settings: NodeSettings) -> Iterator[str]:
         "only jobs that protect each unit" if policy.training_privacy == "record" else "jobs with or without privacy"
     )
     yield f"Training: {kinds}; updates are put together in the ways {', '.join(policy.aggregation)}."
+    if policy.training_privacy != "record" and {"plain", "robust"} & set(policy.aggregation):
+        yield "How many examples each data set holds is told."
     yield f"All private jobs on one data set may cost ε = {policy.training_epsilon:g} together."
 
 
@@ -68,6 +70,8 @@ def _others(settings: NodeSettings) -> Iterator[str]:
             f"How many documents are near each of 64 public topics is published every {settings.routing.every_h:g} h, "
             f"with Gaussian noise of σ = {settings.routing.noise_sd:g}."
         )
+    if settings.drift.tell:
+        yield "Whether open questions and documents change is told as a number and a flag; nothing of mode dp is."
     who = "the signed roster" if settings.roster else "the coordinator"
     yield f"Who the other nodes are is believed from {who}."
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 import structlog
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from frag.errors import ConflictError, FragError
@@ -119,6 +120,7 @@ class StandingService:
         return await self._view(await self._records.get(standing_id))
 
     async def _view(self, row: StandingRow) -> dict[str, Any]:
+        settings = msgspec.json.decode(row.settings)
         return {
             "job_id": row.standing_id,
             "state": "running" if row.run_id else row.state,
@@ -127,7 +129,9 @@ class StandingService:
             "run": row.run_id,
             "waiting": "" if row.run_id or row.state != "waiting" else await self._waits_for(row),
             "created_at": row.created_at.isoformat(),
-            "job": msgspec.json.decode(row.settings),
+            "job": settings,
+            "num_rounds": settings["rounds"]["number"],
+            "error": "",
             "versions": [decision.job_id for decision in await self._promoted(row.standing_id)],
             "rounds": [],
         }
@@ -154,10 +158,17 @@ class StandingService:
         while True:
             try:
                 for row in await self._records.all():
-                    await self._look(row)
-            except (FragError, SQLAlchemyError) as error:
+                    await self._try(row)
+            except SQLAlchemyError as error:
                 _log.warning("standing_failed", error=type(error).__name__)
             await asyncio.sleep(_LOOK_S)
+
+    async def _try(self, row: StandingRow) -> None:
+        """One that cannot go on, such as one that an older version took, holds up no other."""
+        try:
+            await self._look(row)
+        except (FragError, ValidationError) as error:
+            _log.warning("standing_failed", standing=row.standing_id, error=type(error).__name__)
 
     async def _look(self, row: StandingRow) -> None:
         if row.run_id:

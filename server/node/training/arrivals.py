@@ -1,6 +1,5 @@
 """Which examples of a data set have come since the last run of a standing job. Ids only, in one file a job."""
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,8 +7,6 @@ import msgspec
 
 from frag.durable import write_private
 from frag.errors import DatasetError
-
-_RUN = re.compile(r"(?P<series>.+)-(?P<number>\d+)")
 
 
 class Arrivals:
@@ -44,15 +41,29 @@ class Arrivals:
             ) from error
 
 
-def heirs(seen: Collection[str], runs: Collection[str]) -> set[str]:
-    """Later runs of a series one of whose runs is among `seen`: they start from what the earlier ones learnt."""
+def heirs(seen: Collection[str], folder: Path) -> set[str]:
+    """Later runs of a standing job one of whose runs is among `seen`: they go on from what that one learnt. Blocking.
+
+    Args:
+        seen: Names of jobs.
+        folder: Of all jobs' folders.
+    """
+    series = {path.parent.name: _series_of(path) for path in folder.glob("*/job.json")}
     first: dict[str, int] = {}
     for run in seen:
-        if match := _RUN.fullmatch(run):
-            first[match["series"]] = min(int(match["number"]), first.get(match["series"], 1 << 62))
-    found = (_RUN.fullmatch(run) for run in runs)
-    return {
-        match[0]
-        for match in found
-        if match and match["series"] in first and int(match["number"]) > first[match["series"]]
-    }
+        if name := series.get(run):
+            first[name] = min(_number(run), first.get(name, _number(run)))
+    return {run for run, name in series.items() if name in first and _number(run) > first[name]}
+
+
+def _series_of(job_file: Path) -> str:
+    """The standing job that a job is a run of; empty for none."""
+    try:
+        return str((msgspec.json.decode(job_file.read_bytes()).get("standing") or {}).get("series", ""))
+    except (OSError, msgspec.DecodeError, AttributeError):
+        return ""
+
+
+def _number(run: str) -> int:
+    last = run.rpartition("-")[2]
+    return int(last) if last.isdecimal() else 0

@@ -159,7 +159,7 @@ class TrainingMemory:
                 seen.add(folder.name)
             elif knows is None and folder.name not in seen:
                 unknown.add(folder.name)
-        seen |= heirs(seen, [path.parent.name for path in self._folder.glob("*/job.json")])
+        seen |= heirs(seen, self._folder)
         return Forgotten(
             datasets=datasets,
             jobs=jobs,

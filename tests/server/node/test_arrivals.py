@@ -1,5 +1,6 @@
 """Which examples are new to a run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         Arrivals(tmp_path).old("qa", "qa-1", ["a"])
 
 
-def test_later_runs_inherit_what_earlier_ones_have_seen() -> None:
-    runs = ["qa-1", "qa-2", "qa-10", "legal-3", "plain"]
-    assert heirs({"qa-2", "plain"}, runs) == {"qa-10"}
-    assert heirs({"legal-3"}, runs) == set()
+def test_later_runs_inherit_what_earlier_ones_have_seen(tmp_path: Path) -> None:
+    for run, series in {"qa-1": "qa", "qa-2": "qa", "qa-10": "qa", "legal-3": "legal", "plain-4": ""}.items():
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "job.json").write_text(json.dumps({"standing": {"series": series} if series else None}))
+    assert heirs({"qa-2", "plain-4"}, tmp_path) == {"qa-10"}
+    assert heirs({"legal-3"}, tmp_path) == set()
