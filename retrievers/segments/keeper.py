@@ -1,0 +1,107 @@
+"""The thread that lets an index grow: seals and merges in the background while there is something to do.
+
+There is none in a small collection. It is owned by the store: started after a change, ended with `close`.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from frag.errors import FragError, NotReadyError
+from retrievers.database import connect
+from retrievers.segments.growth import BLOCK, SEAL_AT, Commit, Growth, growth_lock
+from retrievers.segments.manifest import SEGMENTS_FOLDER
+
+_log = logging.getLogger(__name__)
+
+_NICENESS = 10
+_LOOK_S = 0.05
+_GRACE_S = 5.0
+"""Searches of other processes that have just read the manifest open its files within this time."""
+
+
+class Keeper:
+    """One for a store.
+
+    Args:
+        path: The database.
+        commit: See `growth.Commit`.
+        seal_at: As in `Growth`.
+        block: As in `Growth`.
+        grace_s: How long files that were replaced are kept for others.
+    """
+
+    def __init__(
+        self, path: Path, commit: Commit, *, seal_at: int = SEAL_AT, block: int = BLOCK, grace_s: float = _GRACE_S
+    ) -> None:
+        self._path = path
+        self._commit = commit
+        self._seal_at = seal_at
+        self._block = block
+        self._grace_s = grace_s
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._again = False
+
+    def nudge(self, num_fresh: int) -> None:
+        """Looks in the background whether there is something to do; call it after each change."""
+        if num_fresh < self._seal_at and not (self._path.parent / SEGMENTS_FOLDER).exists():
+            return
+        with self._lock:
+            self._again = True
+            if self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._run, name="frag-index-growth", daemon=True)
+                self._thread.start()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Returns when what is under way has ended, or after `timeout_s` seconds."""
+        if (thread := self._thread) is not None:
+            thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Ends the thread; what it was making is dropped at the next start, unless it is nearly done."""
+        with self._lock:
+            self._stopped.set()
+        self.wait()
+
+    def _run(self) -> None:
+        with suppress(OSError):  # only slower searches when it is refused
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while self._wants_more():
+            try:
+                self._grow()
+            except NotReadyError:
+                continue  # another process is at it
+            except (FragError, OSError, sqlite3.Error) as error:
+                _log.warning("The index does not grow: %s: %s", type(error).__name__, error)
+
+    def _wants_more(self) -> bool:
+        with self._lock:
+            if self._again and not self._stopped.is_set():
+                self._again = False
+                return True
+            self._thread = None
+            return False
+
+    def _grow(self) -> None:
+        with self._growth() as growth:
+            while not self._stopped.is_set() and growth.step():
+                pass
+        until = time.monotonic() + self._grace_s
+        while not self._again and not self._stopped.is_set() and time.monotonic() < until:
+            self._stopped.wait(_LOOK_S)
+        if time.monotonic() >= until:
+            with self._growth() as growth:
+                growth.sweep()
+
+    @contextmanager
+    def _growth(self) -> Iterator[Growth]:
+        folder = self._path.parent
+        with growth_lock(folder, 0.0), closing(connect(self._path)) as connection:
+            yield Growth(connection, folder, self._commit, seal_at=self._seal_at, block=self._block)
