@@ -27,7 +27,7 @@ from retrievers.vector_index import IdArray, one_thread
 
 SEAL_AT = 20_000
 """So many fresh vectors are sealed; below, a search is exact."""
-BLOCK = 65_536
+BLOCK = 32_768
 """At most so many at a time."""
 _OUTGROWN = 32
 """A quantiser serves segments of so many times the vectors that it was trained among."""

@@ -48,6 +48,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._again = False
+        self._growing = False
 
     def nudge(self, num_fresh: int) -> None:
         """Looks in the background whether there is something to do; call it after each change."""
@@ -58,6 +59,11 @@ class Keeper:
             if self._thread is None and not self._stopped.is_set():
                 self._thread = threading.Thread(target=self._run, name="frag-index-growth", daemon=True)
                 self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is sealed or merged now, or is about to be."""
+        return self._growing or self._again
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Returns when what is under way has ended, or after `timeout_s` seconds."""
@@ -85,14 +91,17 @@ class Keeper:
         with self._lock:
             if self._again and not self._stopped.is_set():
                 self._again = False
+                self._growing = True
                 return True
             self._thread = None
+            self._growing = False
             return False
 
     def _grow(self) -> None:
         with self._growth() as growth:
             while not self._stopped.is_set() and growth.step():
                 pass
+        self._growing = False
         until = time.monotonic() + self._grace_s
         while not self._again and not self._stopped.is_set() and time.monotonic() < until:
             self._stopped.wait(_LOOK_S)
