@@ -25,7 +25,7 @@ from retrievers.locking import exclusive as _exclusive
 from retrievers.looking import Stored, documents_of, holds, inventory, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.readers import Readers
-from retrievers.segments.keeper import Keeper
+from retrievers.segments.keeper import DEFAULT_PACE, Keeper, Pace
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
 Source = str | Path | Document | SkippedFile
@@ -67,25 +67,25 @@ class DocumentStore:
     Make one with `open`; `close` it, or use it as a context manager.
     """
 
-    def __init__(self, path: Path, embedder: Embedder) -> None:
+    def __init__(self, path: Path, embedder: Embedder, pace: Pace) -> None:
         self._path = path
         self._embedder = embedder
         self._live = LiveIndex(embedder.fingerprint, embedder.dimension, path.parent)
         self._readers = Readers(path)
-        self._keeper = Keeper(path, self._live.commit)
+        self._keeper = Keeper(path, self._live.commit, pace)
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder) -> Self:
+    def open(cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE) -> Self:
         """Opens the collection in `folder`, made if absent, and loads its vectors.
 
         A collection of another embedder opens too: it can be listed, deleted from and ingested with
-        `rebuild`.
+        `rebuild`. `pace` says when vectors go from memory into sealed files.
 
         Raises:
             IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
             opened.
         """
-        store = cls(prepare(Path(folder)), embedder)
+        store = cls(prepare(Path(folder)), embedder, pace)
         with store._reading():
             store._grow()
             return store

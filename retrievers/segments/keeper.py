@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from frag.errors import FragError, NotReadyError
@@ -25,25 +26,34 @@ _GRACE_S = 5.0
 """Searches of other processes that have just read the manifest open its files within this time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """When an index grows; a test goes through all of it with a few passages.
+
+    `seal_at` and `block` as in `Growth`; `grace_s`: how long files that were replaced are kept for others.
+    """
+
+    seal_at: int = SEAL_AT
+    block: int = BLOCK
+    grace_s: float = _GRACE_S
+
+
+DEFAULT_PACE = Pace()
+
+
 class Keeper:
     """One for a store.
 
     Args:
         path: The database.
         commit: See `growth.Commit`.
-        seal_at: As in `Growth`.
-        block: As in `Growth`.
-        grace_s: How long files that were replaced are kept for others.
+        pace: When it does something.
     """
 
-    def __init__(
-        self, path: Path, commit: Commit, *, seal_at: int = SEAL_AT, block: int = BLOCK, grace_s: float = _GRACE_S
-    ) -> None:
+    def __init__(self, path: Path, commit: Commit, pace: Pace) -> None:
         self._path = path
         self._commit = commit
-        self._seal_at = seal_at
-        self._block = block
-        self._grace_s = grace_s
+        self._pace = pace
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -52,7 +62,7 @@ class Keeper:
 
     def nudge(self, num_fresh: int) -> None:
         """Looks in the background whether there is something to do; call it after each change."""
-        if num_fresh < self._seal_at and not (self._path.parent / SEGMENTS_FOLDER).exists():
+        if num_fresh < self._pace.seal_at and not (self._path.parent / SEGMENTS_FOLDER).exists():
             return
         with self._lock:
             self._again = True
@@ -102,7 +112,7 @@ class Keeper:
             while not self._stopped.is_set() and growth.step():
                 pass
         self._growing = False
-        until = time.monotonic() + self._grace_s
+        until = time.monotonic() + self._pace.grace_s
         while not self._again and not self._stopped.is_set() and time.monotonic() < until:
             self._stopped.wait(_LOOK_S)
         if time.monotonic() >= until:
@@ -113,4 +123,4 @@ class Keeper:
     def _growth(self) -> Iterator[Growth]:
         folder = self._path.parent
         with growth_lock(folder, 0.0), closing(connect(self._path)) as connection:
-            yield Growth(connection, folder, self._commit, seal_at=self._seal_at, block=self._block)
+            yield Growth(connection, folder, self._commit, seal_at=self._pace.seal_at, block=self._pace.block)

@@ -34,14 +34,14 @@ class Frag:
 
     def __init__(self, folder: Path, threads: int) -> None:
         from retrievers.database import connect, prepare
-        from retrievers.segments.keeper import Keeper
+        from retrievers.segments.keeper import Keeper, Pace
         from retrievers.snapshot import LiveIndex
 
         del threads  # it seals and searches with one
         path = prepare(folder)
         self._connection, self._reader = connect(path), connect(path, read_only=True)
         self._live = LiveIndex("bench", DIMENSION, folder)
-        self.keeper = Keeper(path, self._live.commit)
+        self.keeper = Keeper(path, self._live.commit, Pace())
         self._connection.execute("INSERT INTO embedders VALUES (1, 'bench')")
         self._connection.execute("UPDATE collection SET embedder_key = 1, revision = 1")
         self._connection.execute("INSERT INTO documents VALUES ('bench', x'', '', 0, 0)")

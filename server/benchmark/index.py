@@ -62,12 +62,13 @@ def _blocks(plan: IndexPlan, count: int, seed: int) -> Iterator[FloatArray]:
 
 
 def _passages(plan: IndexPlan) -> FloatArray:
+    from frag.settings import ModelSettings
     from server.node.assembly import load_embedder
 
     if plan.passages is None:
         raise BadRequestError("Data `passages` needs passages.", "Name a text file with --passages, a passage a line.")
     lines = [line for line in plan.passages.read_text().splitlines() if line.strip()]
-    return load_embedder("all-minilm-l6-v2").embed(lines)
+    return load_embedder(ModelSettings(threads=plan.threads)).embed(lines)
 
 
 def _run(plan: IndexPlan, name: str, folder: Path) -> dict[str, Any]:

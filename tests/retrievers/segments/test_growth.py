@@ -13,7 +13,7 @@ from retrievers.compaction import compact_folder
 from retrievers.database import DATABASE_NAME, connect
 from retrievers.segments import manifest
 from retrievers.segments.growth import Growth, growth_lock
-from retrievers.segments.keeper import Keeper
+from retrievers.segments.keeper import Pace
 from retrievers.segments.segment_file import SegmentFile
 from retrievers.store import DocumentStore
 from tests.doubles import HashingEmbedder
@@ -150,8 +150,7 @@ def test_another_embedder_takes_no_segment_over(grown: DocumentStore) -> None:
 
 
 def test_the_background_seals_merges_and_sweeps(tmp_path: Path) -> None:
-    with DocumentStore.open(tmp_path, EMBEDDER) as store:
-        store._keeper = Keeper(store._path, store._live.commit, seal_at=40, block=60, grace_s=0.0)
+    with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=40, block=60, grace_s=0.0)) as store:
         store.ingest(documents())
         store._keeper.wait(20.0)
         assert store._live.num_fresh < 40
