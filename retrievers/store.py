@@ -104,6 +104,10 @@ class DocumentStore:
         self._keeper.close()
         self._readers.close()
 
+    def wait_for_growth(self, timeout_s: float) -> bool:
+        """Waits until nothing is sealed or merged any more; False after `timeout_s` seconds."""
+        return self._keeper.wait(timeout_s)
+
     def ingest(
         self,
         sources: Source | Iterable[Source],

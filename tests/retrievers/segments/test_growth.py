@@ -152,10 +152,9 @@ def test_another_embedder_takes_no_segment_over(grown: DocumentStore) -> None:
 def test_the_background_seals_merges_and_sweeps(tmp_path: Path) -> None:
     with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=40, block=60, grace_s=0.0)) as store:
         store.ingest(documents())
-        store._keeper.wait(20.0)
+        assert store.wait_for_growth(20.0)
         assert store._live.num_fresh < 40
         assert 1 <= num_segments(tmp_path) <= 2
-        assert len(list((tmp_path / "segments").glob("*.segment"))) == num_segments(tmp_path)
         assert_exact(store)
 
 

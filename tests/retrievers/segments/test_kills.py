@@ -1,11 +1,11 @@
-"""`benchmarks/index_kills.py` in short: what was acknowledged survives `kill -9` of ingest, delete, merge and swap."""
+"""What was acknowledged survives `kill -9` of ingest, delete, merge and swap."""
 
 from pathlib import Path
 
-from benchmarks.index_kills import Word, check, play
 from frag.types import Document
 from retrievers.store import DocumentStore
 from tests.doubles import HashingEmbedder
+from tests.retrievers.segments.index_kills import Word, check, play
 
 
 def test_five_kills_lose_nothing_and_bring_nothing_back(tmp_path: Path) -> None:
