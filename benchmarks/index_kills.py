@@ -2,7 +2,7 @@
 
 `python benchmarks/index_kills.py [--kills 200] [--out results/index_kills.json]`
 
-What is done, killed and checked is in `tests/retrievers/segments/index_kills.py`, since the test suite plays five cycles.
+What is done, killed and checked is in `tests/retrievers/segments/index_kills.py`: the test suite plays five cycles.
 """
 
 import argparse
