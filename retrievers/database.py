@@ -19,6 +19,9 @@ DATABASE_NAME = "index.db"
 _APPLICATION_ID = 0x66726167  # "frag"
 _WRITE_TIMEOUT_S = 60.0
 _SCRUB_TIMEOUT_S = 1.0
+_READER_CACHE_KIB = 2_000
+_WRITER_CACHE_KIB = 64_000
+"""Embeddings are found by the hash of their text, in random order: a small cache would write each page many times."""
 
 _FIRST_SCHEMA = """
 CREATE TABLE embedders (
@@ -105,6 +108,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             "secure_delete=ON",
             "foreign_keys=ON",
             f"query_only={int(read_only)}",
+            f"cache_size=-{_READER_CACHE_KIB if read_only else _WRITER_CACHE_KIB}",
         ):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:

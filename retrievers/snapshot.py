@@ -1,8 +1,8 @@
 """The vector index, held true to the database: loaded once, then caught up with other writers.
 
-The database is the truth; this is derived, in memory and from the sealed files of `retrievers.segments`. One counter, `collection.revision`, tells a search whether
-anything was published since, by whatever process: it costs one row, and unlike `PRAGMA data_version` does not
-stir when an ingest only stages embeddings.
+The database is the truth; this is derived, in memory and from the sealed files of `retrievers.segments`. One row tells
+a search whether anything was published since (`revision`), or only put into other files (`layout`), by whatever
+process; unlike `PRAGMA data_version` it does not stir when an ingest only stages embeddings.
 """
 
 import itertools
@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from frag.protocols import FloatArray
-from retrievers.segments.manifest import sealed_until
+from retrievers.segments import manifest
 from retrievers.segments.stored import decode, read_between
 from retrievers.segments.whole import Vectors
 from retrievers.vector_index import VectorIndex
 
-SEGMENTS_FOLDER = "segments"
 _LAST_ID = 2**63 - 1
 
 
@@ -98,7 +97,7 @@ class LiveIndex:
             return Snapshot(revision, layout, generation, fingerprint, 0, 0, empty)
         if (generation, fingerprint) != (old.generation, old.fingerprint):
             old = Snapshot(revision, -1, generation, fingerprint, 0, _last_removal(connection), empty)
-        return _caught_up(connection, old, revision, layout, self._folder / SEGMENTS_FOLDER)
+        return _caught_up(connection, old, revision, layout, self._folder / manifest.SEGMENTS_FOLDER)
 
 
 def _last_removal(connection: sqlite3.Connection) -> int:
@@ -115,7 +114,7 @@ def _caught_up(
     vectors = old.vectors.remove(chunk_id for _, chunk_id in removals) if removals else old.vectors
     if layout != old.layout:
         vectors = vectors.with_layout(connection, segments_folder)
-    last_chunk_id = max(old.last_chunk_id, sealed_until(connection))
+    last_chunk_id = max(old.last_chunk_id, manifest.sealed_until(connection))
     ids, new = read_between(connection, last_chunk_id + 1, _LAST_ID, old.vectors.fresh.dimension)
     return Snapshot(
         revision=revision,

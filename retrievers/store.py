@@ -33,6 +33,7 @@ from retrievers.locking import exclusive as _exclusive
 from retrievers.looking import Stored, documents_of, holds, inventory, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.readers import Readers
+from retrievers.segments.keeper import DEFAULT_PACE, Keeper, Pace
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
 Source = str | Path | Document | SkippedFile
@@ -74,25 +75,27 @@ class DocumentStore:
     Make one with `open`; `close` it, or use it as a context manager.
     """
 
-    def __init__(self, path: Path, embedder: Embedder) -> None:
+    def __init__(self, path: Path, embedder: Embedder, pace: Pace) -> None:
         self._path = path
         self._embedder = embedder
         self._live = LiveIndex(embedder.fingerprint, embedder.dimension, path.parent)
         self._readers = Readers(path)
+        self._keeper = Keeper(path, self._live.commit, pace)
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder) -> Self:
+    def open(cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE) -> Self:
         """Opens the collection in `folder`, made if absent, and loads its vectors.
 
         A collection of another embedder opens too: it can be listed, deleted from and ingested with
-        `rebuild`.
+        `rebuild`. `pace` says when vectors go from memory into sealed files.
 
         Raises:
             IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
             opened.
         """
-        store = cls(prepare(Path(folder)), embedder)
+        store = cls(prepare(Path(folder)), embedder, pace)
         with store._reading():
+            store._grow()
             return store
 
     def __repr__(self) -> str:
@@ -106,7 +109,12 @@ class DocumentStore:
 
     def close(self) -> None:
         """Closes the files. Searches that run in other threads end first."""
+        self._keeper.close()
         self._readers.close()
+
+    def wait_for_growth(self, timeout_s: float) -> bool:
+        """Waits until nothing is sealed or merged any more; False after `timeout_s` seconds."""
+        return self._keeper.wait(timeout_s)
 
     def ingest(
         self,
@@ -160,6 +168,7 @@ class DocumentStore:
             run.embed(progress)
             changes = run.publish(self._live)
             scrub_log(connection)
+        self._grow()
         return IngestReport(
             added=changes.added,
             updated=changes.updated,
@@ -188,6 +197,7 @@ class DocumentStore:
             run.stage(document for document, _ in taken)
             run.embed(progress)
             run.publish(self._live)
+        self._grow()
         return run.num_embedded
 
     def delete(self, document_ids: Iterable[str]) -> int:
@@ -195,11 +205,13 @@ class DocumentStore:
 
         An ingest that runs meanwhile does not bring them back; a later one does, if their source is still there.
 
-        When it returns, no search finds them, and their text, words and vectors are overwritten on the disk.
+        When it returns, no search finds them, and their text, words and vectors are overwritten on the disk; a sealed
+        segment keeps a compressed copy of a vector until it is merged, or until `compact`.
         """
         with self._writing() as connection:
             num_deleted = publication.delete(connection, self._live, document_ids)
             scrub_log(connection)
+        self._grow()
         return num_deleted
 
     def wait_for_ingests(self, wait_s: float) -> None:
@@ -326,6 +338,10 @@ class DocumentStore:
         """Grows with every change, by any process: names the snapshot that a search sees now."""
         with self._reading() as (_, snapshot):
             return snapshot.revision
+
+    def _grow(self) -> None:
+        """A large collection is put into sealed segments, in the background."""
+        self._keeper.nudge(self._live.num_fresh)
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:

@@ -12,6 +12,7 @@ from server.commands import (
     asker,
     audit,
     bench,
+    bench_index,
     coordinator,
     dataset,
     demo,
@@ -42,6 +43,7 @@ app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(node.app, name="node")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(evaluate.app, name="eval")
+bench.app.command(name="index")(bench_index.index)
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="jobs")
 app.add_typer(prompts.app, name="prompts")

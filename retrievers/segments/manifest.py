@@ -12,6 +12,9 @@ import numpy as np
 
 from retrievers.vector_index import IdArray
 
+SEGMENTS_FOLDER = "segments"
+"""Inside the collection's folder."""
+
 MANIFEST_SCHEMA = """
 ALTER TABLE collection ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
 -- compressed copies of vectors in files; each covers the chunk ids from first_id to last_id
@@ -41,8 +44,7 @@ class Row(NamedTuple):
 
 def read_rows(connection: sqlite3.Connection) -> list[Row]:
     """By ascending ids."""
-    fields = ", ".join(Row._fields)
-    return [Row(*row) for row in connection.execute(f"SELECT {fields} FROM segments ORDER BY first_id")]
+    return [Row(*row) for row in connection.execute("SELECT * FROM segments ORDER BY first_id")]
 
 
 def sealed_until(connection: sqlite3.Connection) -> int:

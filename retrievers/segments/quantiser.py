@@ -18,6 +18,7 @@ MAX_LISTS = 1024
 _ROWS_PER_LIST = 39
 """Fewer, and k-means leaves lists badly placed (FAISS warns)."""
 _ROUNDS = 6
+_MARGIN = 1.5
 
 
 def faiss() -> Any:  # noqa: ANN401
@@ -38,7 +39,16 @@ def train(vectors: FloatArray, max_lists: int = MAX_LISTS) -> Any:  # noqa: ANN4
     index.cp.niter = _ROUNDS
     sample = np.random.default_rng(0).permutation(len(vectors))[: num_lists * _ROWS_PER_LIST]
     index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
+    _widen(index)
     return index
+
+
+def _widen(index: Any) -> None:  # noqa: ANN401
+    """One range for all dimensions, wider than any was: later vectors may vary where the sample happened not to."""
+    trained = faiss().vector_to_array(index.sq.trained).reshape(2, -1)  # lower ends, and lengths
+    bound = _MARGIN * max(float(np.abs(trained[0]).max()), float(np.abs(trained[0] + trained[1]).max()), 1e-3)
+    ends = np.repeat(np.array([-bound, 2 * bound], dtype=np.float32), trained.shape[1])
+    faiss().copy_array_to_vector(ends, index.sq.trained)
 
 
 def write(index: Any, path: Path) -> None:  # noqa: ANN401

@@ -12,7 +12,7 @@ from retrievers.segments.manifest import Row
 from retrievers.segments.segment_file import SegmentFile
 from retrievers.vector_index import IdArray, one_thread
 
-PROBES = 32
+PROBES = 128
 """Lists that a search looks into, chosen by `docs/index-benchmark.md`."""
 
 

@@ -93,13 +93,12 @@ class SegmentFile:
     def mapped(self, index: Any) -> Any:  # noqa: ANN401
         """`index`, empty and of the same quantiser, with these lists mapped from the disk."""
         lists = faiss().OnDiskInvertedLists(len(self.table), self.code_bytes, str(self.path))
-        for number, (size, capacity, offset) in enumerate(self.table.tolist()):
-            entry = lists.lists.at(number)
-            entry.size, entry.capacity, entry.offset = size, capacity, offset
+        table = np.ascontiguousarray(self.table, dtype=np.uint64)
+        faiss().memcpy(lists.lists.data(), faiss().swig_ptr(table), table.nbytes)  # three size_t each, in this order
         lists.totsize, lists.read_only, lists.prefetch_nthread = self.list_bytes, True, 0
         lists.do_mmap()
         lists.this.disown()
-        index.replace_invlists(lists, True)
+        index.replace_invlists(lists, True)  # noqa: FBT003 - FAISS takes no names: it owns them now
         index.ntotal = len(self.ids)
         return index
 
@@ -109,7 +108,7 @@ def write_segment(path: Path, lists: Lists, code_bytes: int) -> int:
     temporary = path.with_name(f".{path.name}")
     table, parts, offset, checksum = [], [], 0, 0
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             for codes, ids in lists:
                 block = _block(codes, ids, code_bytes)
                 table.append((len(ids), len(block) // (code_bytes + _ID_BYTES), offset))

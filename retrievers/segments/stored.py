@@ -12,14 +12,21 @@ from retrievers.vector_index import IdArray
 
 ROWS_PER_READ = 4096
 
-_FROM = "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id) WHERE chunk_id"
+_BETWEEN = (
+    "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id)"
+    " WHERE chunk_id BETWEEN ? AND ? ORDER BY chunk_id"
+)
+_SOME = (
+    "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id)"
+    " WHERE chunk_id IN (SELECT value FROM json_each(?)) ORDER BY chunk_id"
+)
 
 
 def blocks_between(
     connection: sqlite3.Connection, first_id: int, last_id: int, dimension: int
 ) -> Iterator[tuple[IdArray, FloatArray]]:
     """Ids and vectors of the living chunks from `first_id` to `last_id`, by ascending id, a few thousand at a time."""
-    cursor = connection.execute(f"{_FROM} BETWEEN ? AND ? ORDER BY chunk_id", (first_id, last_id))
+    cursor = connection.execute(_BETWEEN, (first_id, last_id))
     while rows := cursor.fetchmany(ROWS_PER_READ):
         yield np.array([row[0] for row in rows], dtype=np.int64), decode([row[1] for row in rows], dimension)
 
@@ -37,7 +44,7 @@ def read_between(
 def read_some(connection: sqlite3.Connection, ids: Iterable[int], dimension: int) -> tuple[IdArray, FloatArray]:
     """Those of `ids` that live, ascending, and their vectors."""
     wanted = json.dumps(sorted({int(one) for one in ids}))
-    rows = connection.execute(f"{_FROM} IN (SELECT value FROM json_each(?)) ORDER BY chunk_id", (wanted,)).fetchall()
+    rows = connection.execute(_SOME, (wanted,)).fetchall()
     if not rows:
         return np.zeros(0, dtype=np.int64), np.zeros((0, dimension), dtype=np.float32)
     return np.array([row[0] for row in rows], dtype=np.int64), decode([row[1] for row in rows], dimension)

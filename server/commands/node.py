@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from server.commands import node_feedback
+from server.commands.node_check import check
 from server.commands.node_privacy import privacy
 from server.commands.node_reembed import reembed
 
@@ -23,6 +24,7 @@ app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 _DEFAULT = Path("node")
 app.command()(privacy)
+app.command()(check)
 app.command()(reembed)
 app.add_typer(node_feedback.app, name="feedback")
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frag.errors import UnreachableError
+from retrievers.checking import IndexCheck, check_folder
 from retrievers.compaction import Compaction, compact_folder
 from retrievers.generations import CHANGE_LOCK, coming_folders, folder_of, is_there
 from retrievers.locking import shared
@@ -100,6 +101,12 @@ def compact(folder: NodeFolder) -> dict[str, Compaction]:
             done[collection.name] = compact_folder(folder_of(folder.index, collection.name))
             compact_coming(folder.index, [collection.name])
     return done
+
+
+def check(folder: NodeFolder, questions: int) -> dict[str, IndexCheck]:
+    """Checks the index of every collection. Raises IndexStoreError."""
+    names = [collection.name for collection in folder.settings().collections]
+    return {name: check_folder(folder_of(folder.index, name), questions) for name in names}
 
 
 def compact_coming(index_folder: Path, collections: Sequence[str]) -> None:
