@@ -45,7 +45,7 @@ from server.node.state import NodeFolder, Status, write_status
 from server.node.switch import ReleaseSwitch
 from server.node.training.desk import TrainingDesk
 from server.node.training.forgetting import TrainingMemory
-from server.node.training.personal import PersonalDesk
+from server.node.training.personal import PersonalDesk, open_personal
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
@@ -255,39 +255,11 @@ async def _open_training(
         memory=memory,
     )
     stack.push_async_callback(desk.close)
-    personal = _open_personal(folder, settings, answering, gate, memory, process, prompts)
+    personal = open_personal(folder, settings, answering, memory, process, prompts, recorder_of_gains(gate))
     if personal is not None:
         stack.push_async_callback(personal.close)
     await prompts.restore()
     return desk, prompts, personal
-
-
-def _open_personal(
-    folder: NodeFolder,
-    settings: NodeSettings,
-    library: NodeAnswering,
-    gate: Gate,
-    memory: TrainingMemory,
-    process: TrainingProcess,
-    prompts: LivePrompt,
-) -> PersonalDesk | None:
-    """What makes the node's own form of each live prompt, where its operator wants that."""
-    if not settings.training.personal:
-        return None
-    personal = PersonalDesk(
-        folder=folder.personal,
-        training=folder.training,
-        settings=settings.training,
-        datasets=Datasets(folder.datasets),
-        library=library,
-        memory=memory,
-        process=process,
-        prompts=prompts,
-        record=recorder_of_gains(gate),
-    )
-    prompts.on_live = personal.follow
-    memory.on_forgotten.append(personal.forgotten)
-    return personal
 
 
 async def run_until_signal(process: NodeProcess) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from frag.durable import write_private
 from frag.errors import DatasetError, FragError, NotFoundError
+from frag.settings import NodeSettings
 from frag.training_settings import NodeTrainingSettings
 from frag.types import Adaptation
 from prompt_tuning.adaptation_file import load_adaptation
@@ -25,6 +26,7 @@ from prompt_tuning.job import JobSettings
 from server.node.datasets import Datasets
 from server.node.feedback.accepting import DATASET
 from server.node.live_prompt import LivePrompt
+from server.node.state import NodeFolder
 from server.node.training.contexts import join_passages, stored_examples
 from server.node.training.desk import Library
 from server.node.training.forgetting import Forgotten, TrainingMemory
@@ -233,6 +235,34 @@ class PersonalDesk:
     @property
     def _outcome(self) -> Path:
         return self.folder / "live.json"
+
+
+def open_personal(
+    folder: NodeFolder,
+    settings: NodeSettings,
+    library: Library,
+    memory: TrainingMemory,
+    process: TrainingProcess,
+    prompts: LivePrompt,
+    record: Callable[[str, float], Awaitable[None]],
+) -> PersonalDesk | None:
+    """What makes the node's own form of each live prompt, where its operator wants that."""
+    if not settings.training.personal:
+        return None
+    personal = PersonalDesk(
+        folder=folder.personal,
+        training=folder.training,
+        settings=settings.training,
+        datasets=Datasets(folder.datasets),
+        library=library,
+        memory=memory,
+        process=process,
+        prompts=prompts,
+        record=record,
+    )
+    prompts.on_live = personal.follow
+    memory.on_forgotten.append(personal.forgotten)
+    return personal
 
 
 def _sha256(file: Path) -> str:
