@@ -11,8 +11,7 @@ import pytest
 from frag.settings import ModelSettings
 from server.local_federation import LocalFederation
 from server.node.datasets import Datasets
-from tests.e2e.test_training import NODES, call, examples_of, trainers
-from tests.tiny_model import write_tiny_model
+from tests.e2e.trainers import NODES, call, examples_of, three_trainers
 
 JOB: Mapping[str, Any] = {
     "name": "keys",
@@ -36,9 +35,11 @@ async def decided(federation: LocalFederation, number: int) -> list[dict[str, An
 
 
 @pytest.mark.timeout(400)
-async def test_runs_follow_each_other_as_examples_come(tmp_path: Path, real_models: ModelSettings) -> None:
+async def test_runs_follow_each_other_as_examples_come(
+    tmp_path: Path, real_models: ModelSettings, tiny_model: Path
+) -> None:
     del real_models
-    async with trainers(tmp_path, write_tiny_model(tmp_path / "tiny", hidden_size=32)) as federation:
+    async with three_trainers(tmp_path, tiny_model) as federation:
         standing = (await call(federation, "POST", "/v1/jobs", JOB))["job_id"]
         (first,) = await decided(federation, 1)
         assert (first["event"], first["version"], first["cause"]) == ("promoted", f"{standing}-1", "new_examples")
