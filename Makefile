@@ -42,7 +42,7 @@ bench: models ## Measure fan-out and inference; results go to results/.
 	$(BIN)/frag bench inference
 
 docs: $(VENV)/.installed ## Build the documentation, offline, into site/.
-	$(BIN)/frag settings --write docs/settings.md
+	$(BIN)/python -m server.references docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean: ## Remove the environment and everything that was built.

@@ -13,11 +13,13 @@ FragError
 │   └── ReleaseStoppedError  release_stopped       403   5    the node's operator lets nothing out now
 ├── NotFoundError            not_found             404   2    the named thing does not exist
 │   └── UnknownNodeError     unknown_node          404   2
+├── FeedbackExpiredError     feedback_expired      410   2    the question is no longer kept
 ├── ConflictError            conflict              409   2    the thing exists already
 ├── RateLimitedError         rate_limited          429   6    too many requests
 ├── NoNodesError             no_nodes              503   6    nobody is connected who could answer
 ├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
 ├── NotReadyError            not_ready             503   6    something is still being prepared
+├── FeedbackNotTakenError    feedback_not_taken    503   6    no node took the feedback
 ├── UnreachableError         no_connection         502   6    the other side cannot be reached
 ├── UpdateError              bad_update            422   7    a node's training update does not fit
 ├── LedgerError              ledger_refused        503   7    a privacy budget is used up or cannot be charged
@@ -101,6 +103,10 @@ class UnknownNodeError(NotFoundError):
     code = "unknown_node"
 
 
+class FeedbackExpiredError(FragError):
+    code, http_status, exit_code = "feedback_expired", 410, 2
+
+
 class ConflictError(FragError):
     code, http_status, exit_code = "conflict", 409, 2
 
@@ -119,6 +125,10 @@ class QuorumError(FragError):
 
 class NotReadyError(FragError):
     code, http_status, exit_code = "not_ready", 503, 6
+
+
+class FeedbackNotTakenError(FragError):
+    code, http_status, exit_code = "feedback_not_taken", 503, 6
 
 
 class UnreachableError(FragError):

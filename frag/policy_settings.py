@@ -77,7 +77,9 @@ class PolicySettings(_Strict):
         (), description="public keys (`frag asker`) whose sealed questions are answered; empty: everyone's"
     )
     training_privacy: Literal["any", "record"] = Field("any", description="record: only jobs that protect each unit")
-    training_epsilon: float = Field(8.0, gt=0, description="ε that all private jobs on a data set may cost together")
+    training_epsilon: float = Field(
+        8.0, gt=0, le=1000, description="ε that all private jobs on a data set may cost together"
+    )
     cite: Literal["alias", "none"] = Field("alias", description="whether pseudonyms of sources leave the node")
 
 

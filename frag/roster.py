@@ -31,6 +31,11 @@ class Roster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     operators: Annotated[dict[_Label, _Hex], msgspec.Meta(min_length=1, max_length=1000)]
     signatures: Annotated[dict[_Label, _Signature], msgspec.Meta(max_length=1000)] = {}
 
+    def __post_init__(self) -> None:
+        for kind, named in (("nodes", self.nodes), ("operators", self.operators)):
+            if len(set(named.values())) < len(named):
+                raise ValueError(f"two {kind} have the same key")
+
     @property
     def signed_bytes(self) -> bytes:
         """What operators sign: everything but the signatures, in one form."""

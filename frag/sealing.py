@@ -19,7 +19,7 @@ OVERHEAD_BYTES = 48
 """What HPKE adds: an X25519 public key and the tag."""
 
 REQUEST_ID_BYTES = 16
-Direction = Literal["ask", "reply"]
+Direction = Literal["ask", "reply", "feedback"]
 Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 

@@ -13,9 +13,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import TomlConfigSettingsSource
 
 from frag.errors import SettingsError
+from frag.feedback_settings import FeedbackSettings
 from frag.listening import LOOPBACK_HOSTS, LocalSettings, TlsSettings
 from frag.policy_settings import CollectionSettings, PolicySettings, SharedDocumentsError, check_apart
 from frag.telemetry_settings import CoordinatorTelemetrySettings, NodeTelemetrySettings
+from frag.training_settings import NodeTrainingSettings
 from frag.types import AnswerMode
 
 NodeId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -41,6 +43,12 @@ class ModelSettings(_Strict):
     max_batch: int = Field(16, ge=1, le=256, description="questions generated together at most")
     gather_ms: float = Field(4.0, ge=0, le=1000, description="how long a batch waits for company")
     max_new_tokens: int = Field(48, ge=1, le=1024, description="length limit of an answer in model tokens")
+    reembed_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="of its time that a change of embedder takes in a running node; it rests the others",
+    )
     context_passages: int = Field(1, ge=1, le=50, description="passages put before the model; a small one wants few")
 
 
@@ -57,10 +65,13 @@ class RoutingSettings(_Strict):
     """The topic profile that `route = "top:m"` is decided by: noised counts over 64 public topics."""
 
     publish: bool = Field(default=True, description="whether this node publishes one")
-    noise_sd: float = Field(4.0, gt=0, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
+    noise_sd: float = Field(4.0, ge=0.2, le=10_000, description="σ; a publication costs each unit ρ = 1 / (2σ²)")
     every_h: float = Field(24.0, ge=1, le=8760, description="hours of an epoch; one publication in each")
     dp_rho: float = Field(
-        0.0, ge=0, description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out"
+        0.0,
+        ge=0,
+        le=100,
+        description="ρ that a unit of a collection in mode dp alone may have spent after it; 0 leaves it out",
     )
 
 
@@ -111,6 +122,8 @@ class NodeSettings(_FromToml):
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
     local: LocalSettings = LocalSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    training: NodeTrainingSettings = NodeTrainingSettings()
     drift: DriftSettings = DriftSettings()
     telemetry: NodeTelemetrySettings = NodeTelemetrySettings()
     collections: tuple[CollectionSettings, ...] = ()
@@ -133,7 +146,19 @@ class NodeSettings(_FromToml):
                     f"{', '.join(collection.answer_modes)} is not in answer_modes of [policy]; add it there"
                 )
         check_apart(self.collections, self.policy)
+        self._check_personal()
         return self
+
+    def _check_personal(self) -> None:
+        if not self.training.personal:
+            return
+        if self.policy.training_privacy == "record" or any(
+            AnswerMode.DP in collection.modes_under(self.policy) for collection in self.collections
+        ):
+            raise ValueError(
+                "training.personal trains on examples without a bound on what answers tell of them, which voids the "
+                'claims of dp and of training_privacy = "record"; leave it out there'
+            )
 
 
 class CoordinatorSettings(_FromToml):

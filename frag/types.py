@@ -158,12 +158,22 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How an embedder's cosines are read on the scale that all embedders share: slope · cosine + offset, slope > 0."""
+
+    slope: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAnswer:
     """What one node lets out for one question: a released text, or `withheld` with the reason.
 
     Exactly one of `text` (non-empty) and `withheld` is set, except for a retrieval-only reply, which has neither.
     `score` in [0, 1] is the calibrated confidence that aggregation compares across nodes. `epsilon` and `delta` bound
     what one unit may tell through all answers of this node together; infinite where nothing is claimed.
+    `embedder` is the fingerprint of what the scores were made with, and `scale` what makes them comparable with those
+    of others; both are empty where no score follows a document.
     """
 
     node_id: str
@@ -178,6 +188,8 @@ class NodeAnswer:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     epsilon: float = math.inf
     delta: float = 0.0
+    embedder: str = ""
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 Deleted rows are overwritten when they are deleted (`secure_delete`), but not what SQLite has meanwhile moved, and not
 what the write-ahead log still holds while somebody reads. `VACUUM` writes every page anew; then the log is emptied.
+Sealed segments keep a compressed copy of a deleted vector, which no search can find, until they are rewritten here.
 """
 
 import sqlite3
@@ -14,6 +15,8 @@ from frag.errors import IndexStoreError
 from retrievers.database import connect, index_errors, prepare, transaction
 from retrievers.lexical_index import erase_deleted_words
 from retrievers.locking import exclusive
+from retrievers.segments.growth import Growth, growth_lock
+from retrievers.segments.manifest import SEGMENTS_FOLDER
 
 DEFAULT_WAIT_S = 60.0
 _LOOK_S = 0.05
@@ -47,9 +50,15 @@ def compact_folder(folder: str | Path, wait_s: float = DEFAULT_WAIT_S) -> Compac
                 "DELETE FROM embeddings WHERE NOT EXISTS ("
                 " SELECT 1 FROM chunks WHERE chunks.embedding_id = embeddings.embedding_id)"
             )
+        with growth_lock(path.parent, wait_s):
+            Growth(connection, path.parent, _commit).purge()
         connection.execute("VACUUM")
         _empty_log(connection, path, wait_s)
         return Compaction(bytes_before=before, bytes_after=_num_bytes(path))
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    connection.execute("COMMIT")
 
 
 def _empty_log(connection: sqlite3.Connection, path: Path, wait_s: float) -> None:
@@ -65,5 +74,5 @@ def _empty_log(connection: sqlite3.Connection, path: Path, wait_s: float) -> Non
 
 
 def _num_bytes(path: Path) -> int:
-    files = (path, path.with_name(f"{path.name}-wal"))
+    files = (path, path.with_name(f"{path.name}-wal"), *path.with_name(SEGMENTS_FOLDER).glob("*"))
     return sum(file.stat().st_size for file in files if file.exists())

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from frag.errors import IndexStoreError
 from retrievers.lexical_index import LEXICAL_SCHEMA
+from retrievers.segments.manifest import MANIFEST_SCHEMA
 
 DATABASE_NAME = "index.db"
 
 _APPLICATION_ID = 0x66726167  # "frag"
 _WRITE_TIMEOUT_S = 60.0
 _SCRUB_TIMEOUT_S = 1.0
+_READER_CACHE_KIB = 2_000
+_WRITER_CACHE_KIB = 64_000
+"""Embeddings are found by the hash of their text, in random order: a small cache would write each page many times."""
 
 _FIRST_SCHEMA = """
 CREATE TABLE embedders (
@@ -65,7 +69,7 @@ CREATE TABLE collection (
 INSERT INTO collection VALUES (1, NULL, 0, 0, 0);
 """
 
-MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}",)
+MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}", MANIFEST_SCHEMA)
 """One script a version; a released one is never edited."""
 
 
@@ -104,6 +108,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             "secure_delete=ON",
             "foreign_keys=ON",
             f"query_only={int(read_only)}",
+            f"cache_size=-{_READER_CACHE_KIB if read_only else _WRITER_CACHE_KIB}",
         ):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
@@ -204,5 +209,5 @@ def other_embedder_error() -> IndexStoreError:
     """The vectors at hand and those in the database come from different models and must not be compared."""
     return IndexStoreError(
         "The index was made with another embedder.",
-        "Embed the documents again with `frag node ingest --rebuild`.",
+        "Embed the documents again with `frag node reembed`, or with `frag node ingest --rebuild`.",
     )

@@ -8,7 +8,7 @@ old documents only.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from frag.protocols import Embedder, Progress
@@ -76,6 +76,7 @@ class Ingest:
         rebuild: Embeds every document anew, also those that are not among the sources.
         remove_missing: Removes stored documents that are not among the sources.
         only: Files and folders, as ids begin with, that removing is limited to; None for the whole collection.
+        digests: Of documents whose own text is not at hand, by id: what the index that they come from knows them by.
 
     Raises:
         IndexStoreError: The database holds vectors of another embedder and `rebuild` is False.
@@ -91,6 +92,7 @@ class Ingest:
         rebuild: bool = False,
         remove_missing: bool = False,
         only: Iterable[str] | None = None,
+        digests: Mapping[str, bytes] | None = None,
     ) -> None:
         self._connection = connection
         self._embedder = embedder
@@ -99,6 +101,7 @@ class Ingest:
         self._rebuild = rebuild
         self._remove_missing = remove_missing
         self._only = only
+        self._digests = digests or {}
         self.num_embedded = 0
         connection.executescript(_STAGE)
         self._embedder_key = self._register_embedder()
@@ -173,6 +176,8 @@ class Ingest:
         )
 
     def _content_sha256(self, document: Document) -> bytes:
+        if known := self._digests.get(document.document_id):
+            return known
         settings = f"{self._chunk_tokens} {self._overlap_tokens} {len(document.title)} {document.title}"
         return _sha256(f"{settings} {document.text}")
 

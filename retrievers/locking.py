@@ -33,6 +33,25 @@ def exclusive(path: Path, wait_s: float | None = None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Waits until nobody holds `path` for itself; others may share it meanwhile.
+
+    Raises:
+        IndexStoreError: The file cannot be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = path.open("wb")
+    except OSError as error:
+        raise IndexStoreError(
+            f"{path} cannot be written: {error.strerror}.", "Check the folder and its permissions."
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
 def _take_within(handle: int, wait_s: float) -> None:
     until = time.monotonic() + wait_s
     while True:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from retrievers.database import transaction
 from retrievers.lexical_index import erase_deleted_words
+from retrievers.segments.manifest import forget_all, sealed_until
 from retrievers.snapshot import LiveIndex
 
 _MIN_REMOVALS_KEPT = 10_000
@@ -114,6 +115,10 @@ def delete(connection: sqlite3.Connection, live: LiveIndex, document_ids: Iterab
 def _take_out(connection: sqlite3.Connection) -> None:
     """Removes the documents of `outgoing`, empties that table and leaves no trace of their words."""
     connection.execute(f"INSERT INTO removals (chunk_id) SELECT chunk_id {_OUTGOING_CHUNKS} ORDER BY chunk_id")
+    connection.execute(
+        f"INSERT INTO tombstones (chunk_id) SELECT chunk_id {_OUTGOING_CHUNKS} AND chunk_id <= ?",
+        (sealed_until(connection),),
+    )
     num_chunks = connection.execute(f"DELETE {_OUTGOING_CHUNKS}").rowcount
     connection.execute("DELETE FROM documents WHERE document_id IN (SELECT document_id FROM outgoing)")
     connection.execute("DELETE FROM outgoing")
@@ -123,10 +128,9 @@ def _take_out(connection: sqlite3.Connection) -> None:
 
 def _switch_embedder(connection: sqlite3.Connection, embedder_key: int) -> None:
     """Notes whose vectors these are; readers of another embedder's vectors must load anew, or stop."""
-    connection.execute(
-        "UPDATE collection SET generation = generation + (embedder_key IS NOT ?1), embedder_key = ?1",
-        (embedder_key,),
-    )
+    if _one(connection, "SELECT embedder_key IS NOT ? FROM collection", embedder_key):
+        connection.execute("UPDATE collection SET generation = generation + 1, embedder_key = ?", (embedder_key,))
+        forget_all(connection)
 
 
 def _count_up(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,6 @@ from frag.types import Hit, RetrievalMode
 from retrievers.hybrid import drop_repeats, normalise_text, reciprocal_rank_fusion
 from retrievers.lexical_index import search_words
 from retrievers.snapshot import Snapshot
-from retrievers.vector_index import VectorIndex
 
 _MIN_DEPTH = 50
 """Candidates per ranking. On XQuAD 20 and 50 find about the same; more leave room to drop repeats."""
@@ -42,7 +41,7 @@ def rank(
     depth = max(_MIN_DEPTH, 2 * top_k)
     while True:
         if mode is RetrievalMode.DENSE:
-            ranking = _dense(snapshot.vectors, vector, depth)
+            ranking = _dense(connection, snapshot, vector, depth)
         else:
             ranking = _hybrid(connection, snapshot, vector, question, depth)
         hits = _different_hits(connection, ranking, top_k)
@@ -53,7 +52,7 @@ def rank(
 
 def matches(connection: sqlite3.Connection, snapshot: Snapshot, vector: FloatArray, floor: float) -> list[Hit]:
     """All chunks of at least `floor`, by ascending id; see `DocumentStore.matches`."""
-    found = snapshot.vectors.above(vector, floor)
+    found = snapshot.vectors.above(connection, vector, floor)
     scores = {chunk_id: min(1.0, score) for chunk_id, score in sorted(found.items())}
     return _read_hits(connection, [(chunk_id, score, score) for chunk_id, score in scores.items()])
 
@@ -69,21 +68,20 @@ def _different_hits(connection: sqlite3.Connection, ranking: _Ranking, top_k: in
     return hits[:top_k]
 
 
-def _dense(vectors: VectorIndex, vector: FloatArray, depth: int) -> _Ranking:
-    ids, scores = vectors.search(vector[None], depth)
-    found = ids[0] >= 0
-    cosines = scores[0][found].clip(-1.0, 1.0).tolist()
-    return [(chunk_id, cosine, cosine) for chunk_id, cosine in zip(ids[0][found].tolist(), cosines, strict=True)]
+def _dense(connection: sqlite3.Connection, snapshot: Snapshot, vector: FloatArray, depth: int) -> _Ranking:
+    ids, scores = snapshot.vectors.search(connection, vector, depth)
+    cosines = scores.clip(-1.0, 1.0).tolist()
+    return [(chunk_id, cosine, cosine) for chunk_id, cosine in zip(ids.tolist(), cosines, strict=True)]
 
 
 def _hybrid(
     connection: sqlite3.Connection, snapshot: Snapshot, vector: FloatArray, question: str, depth: int
 ) -> _Ranking:
-    dense = _dense(snapshot.vectors, vector, depth)
+    dense = _dense(connection, snapshot, vector, depth)
     dense_ids = [chunk_id for chunk_id, _, _ in dense]
     lexical_ids = search_words(connection, question, depth, snapshot.common_words)
     cosines = {chunk_id: cosine for chunk_id, cosine, _ in dense}
-    for chunk_id, cosine in snapshot.vectors.scores(vector, set(lexical_ids) - set(dense_ids)).items():
+    for chunk_id, cosine in snapshot.vectors.scores(connection, vector, set(lexical_ids) - set(dense_ids)).items():
         cosines[chunk_id] = min(1.0, max(-1.0, cosine))
     fused = reciprocal_rank_fusion([dense_ids, lexical_ids])
     return [(chunk_id, cosines[chunk_id], score) for chunk_id, score in fused]

@@ -1,8 +1,8 @@
-"""The vector index in memory, held true to the database: loaded once, then caught up with other writers.
+"""The vector index, held true to the database: loaded once, then caught up with other writers.
 
-The database is the truth; this is derived. One counter, `collection.revision`, tells a search whether
-anything was published since, by whatever process: it costs one row, and unlike `PRAGMA data_version` does not
-stir when an ingest only stages embeddings.
+The database is the truth; this is derived, in memory and from the sealed files of `retrievers.segments`. One row tells
+a search whether anything was published since (`revision`), or only put into other files (`layout`), by whatever
+process; unlike `PRAGMA data_version` it does not stir when an ingest only stages embeddings.
 """
 
 import itertools
@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 
-from frag.errors import IndexStoreError
 from frag.protocols import FloatArray
+from retrievers.segments import manifest
+from retrievers.segments.stored import decode, read_between
+from retrievers.segments.whole import Vectors
 from retrievers.vector_index import VectorIndex
 
-_ROWS_PER_FETCH = 4096
+_LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,12 @@ class Snapshot:
     """The collection at one revision. `fingerprint` is of the vectors' embedder, empty before the first."""
 
     revision: int
+    layout: int
     generation: int
     fingerprint: str
     last_chunk_id: int
     last_removal: int
-    vectors: VectorIndex = field(repr=False)
+    vectors: Vectors = field(repr=False)
     common_words: set[str] = field(default_factory=set, repr=False)
     """Filled by searches (`lexical_index.search_words`)."""
 
@@ -42,12 +46,20 @@ class LiveIndex:
     Args:
         fingerprint: Of the embedder whose vectors are wanted.
         dimension: Of its vectors.
+        folder: Of the collection; None where no vectors are looked at.
     """
 
-    def __init__(self, fingerprint: str, dimension: int) -> None:
-        self._fingerprint = fingerprint
+    def __init__(self, fingerprint: str, dimension: int, folder: Path | None = None) -> None:
+        self.fingerprint = fingerprint
+        self.dimension = dimension
+        self._folder = folder
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(-1, -1, "", 0, 0, VectorIndex(dimension))
+        self._snapshot = Snapshot(-1, -1, -1, "", 0, 0, Vectors(VectorIndex(dimension)))
+
+    @property
+    def num_fresh(self) -> int:
+        """Vectors that are in no sealed segment, as the last search saw them."""
+        return len(self._snapshot.vectors.fresh)
 
     @contextmanager
     def read(self, connection: sqlite3.Connection) -> Iterator[Snapshot]:
@@ -74,18 +86,18 @@ class LiveIndex:
 
     def _caught_up(self, connection: sqlite3.Connection) -> Snapshot:
         old = self._snapshot
-        revision, generation, fingerprint = connection.execute(
-            "SELECT revision, generation, coalesce(fingerprint, '')"
+        revision, layout, generation, fingerprint = connection.execute(
+            "SELECT revision, layout, generation, coalesce(fingerprint, '')"
             " FROM collection LEFT JOIN embedders USING (embedder_key)"
         ).fetchone()
-        if revision == old.revision:
+        if (revision, layout) == (old.revision, old.layout):
             return old
-        empty = VectorIndex(old.vectors.dimension)
-        if fingerprint != self._fingerprint:
-            return Snapshot(revision, generation, fingerprint, 0, 0, empty)
+        empty = Vectors(VectorIndex(self.dimension))
+        if fingerprint != self.fingerprint or self._folder is None:
+            return Snapshot(revision, layout, generation, fingerprint, 0, 0, empty)
         if (generation, fingerprint) != (old.generation, old.fingerprint):
-            old = Snapshot(revision, generation, fingerprint, 0, _last_removal(connection), empty)
-        return _caught_up(connection, old, revision)
+            old = Snapshot(revision, -1, generation, fingerprint, 0, _last_removal(connection), empty)
+        return _caught_up(connection, old, revision, layout, self._folder / manifest.SEGMENTS_FOLDER)
 
 
 def _last_removal(connection: sqlite3.Connection) -> int:
@@ -93,33 +105,26 @@ def _last_removal(connection: sqlite3.Connection) -> int:
     return int(sequence)
 
 
-def _caught_up(connection: sqlite3.Connection, old: Snapshot, revision: int) -> Snapshot:
+def _caught_up(
+    connection: sqlite3.Connection, old: Snapshot, revision: int, layout: int, segments_folder: Path
+) -> Snapshot:
     removals = connection.execute(
         "SELECT sequence, chunk_id FROM removals WHERE sequence > ? ORDER BY sequence", (old.last_removal,)
     ).fetchall()
-    ids, vectors = _read_vectors(connection, old.last_chunk_id, old.vectors.dimension)
-    kept = old.vectors.remove(chunk_id for _, chunk_id in removals) if removals else old.vectors
+    vectors = old.vectors.remove(chunk_id for _, chunk_id in removals) if removals else old.vectors
+    if layout != old.layout:
+        vectors = vectors.with_layout(connection, segments_folder)
+    last_chunk_id = max(old.last_chunk_id, manifest.sealed_until(connection))
+    ids, new = read_between(connection, last_chunk_id + 1, _LAST_ID, old.vectors.fresh.dimension)
     return Snapshot(
         revision=revision,
+        layout=layout,
         generation=old.generation,
         fingerprint=old.fingerprint,
-        last_chunk_id=max(ids, default=old.last_chunk_id),
+        last_chunk_id=max(last_chunk_id, int(ids.max(initial=0))),
         last_removal=removals[-1][0] if removals else old.last_removal,
-        vectors=kept.add(ids, vectors),
+        vectors=vectors.add(ids, new),
     )
-
-
-def _read_vectors(connection: sqlite3.Connection, after_chunk_id: int, dimension: int) -> tuple[list[int], FloatArray]:
-    cursor = connection.execute(
-        "SELECT chunk_id, vector FROM chunks JOIN embeddings USING (embedding_id) WHERE chunk_id > ? ORDER BY chunk_id",
-        (after_chunk_id,),
-    )
-    ids: list[int] = []
-    blocks: list[FloatArray] = []
-    while rows := cursor.fetchmany(_ROWS_PER_FETCH):
-        ids.extend(row[0] for row in rows)
-        blocks.append(_decode([row[1] for row in rows], dimension))
-    return ids, np.concatenate(blocks) if blocks else np.zeros((0, dimension), dtype=np.float32)
 
 
 def read_document_vectors(connection: sqlite3.Connection, dimension: int) -> dict[str, FloatArray]:
@@ -129,15 +134,6 @@ def read_document_vectors(connection: sqlite3.Connection, dimension: int) -> dic
     )
     means = {}
     for document_id, group in itertools.groupby(rows, key=itemgetter(0)):
-        mean = _decode([vector for _, vector in group], dimension).mean(axis=0)
+        mean = decode([vector for _, vector in group], dimension).mean(axis=0)
         means[document_id] = mean / max(float(np.linalg.norm(mean)), 1e-12)
     return means
-
-
-def _decode(blobs: list[bytes], dimension: int) -> FloatArray:
-    if {len(blob) for blob in blobs} != {4 * dimension}:
-        raise IndexStoreError(
-            f"The index holds vectors that are not of dimension {dimension}.",
-            "Move it away and run `frag node ingest`; the documents are read again.",
-        )
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(-1, dimension)

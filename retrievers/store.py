@@ -18,13 +18,22 @@ from frag.types import Document, Hit, RetrievalMode
 from retrievers import publication
 from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
 from retrievers.compaction import DEFAULT_WAIT_S, Compaction, compact_folder
-from retrievers.database import DATABASE_NAME, connect, index_errors, other_embedder_error, prepare, scrub_log
+from retrievers.database import (
+    DATABASE_NAME,
+    connect,
+    index_errors,
+    other_embedder_error,
+    prepare,
+    scrub_log,
+    transaction,
+)
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
 from retrievers.ingest import Ingest
 from retrievers.locking import exclusive as _exclusive
-from retrievers.looking import holds, names_under, texts_of
+from retrievers.looking import Stored, documents_of, holds, inventory, names_under, texts_of
 from retrievers.ranking import matches, rank
 from retrievers.readers import Readers
+from retrievers.segments.keeper import DEFAULT_PACE, Keeper, Pace
 from retrievers.snapshot import LiveIndex, Snapshot, read_document_vectors
 
 Source = str | Path | Document | SkippedFile
@@ -66,25 +75,27 @@ class DocumentStore:
     Make one with `open`; `close` it, or use it as a context manager.
     """
 
-    def __init__(self, path: Path, embedder: Embedder) -> None:
+    def __init__(self, path: Path, embedder: Embedder, pace: Pace) -> None:
         self._path = path
         self._embedder = embedder
-        self._live = LiveIndex(embedder.fingerprint, embedder.dimension)
+        self._live = LiveIndex(embedder.fingerprint, embedder.dimension, path.parent)
         self._readers = Readers(path)
+        self._keeper = Keeper(path, self._live.commit, pace)
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder) -> Self:
+    def open(cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE) -> Self:
         """Opens the collection in `folder`, made if absent, and loads its vectors.
 
         A collection of another embedder opens too: it can be listed, deleted from and ingested with
-        `rebuild`.
+        `rebuild`. `pace` says when vectors go from memory into sealed files.
 
         Raises:
             IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
             opened.
         """
-        store = cls(prepare(Path(folder)), embedder)
+        store = cls(prepare(Path(folder)), embedder, pace)
         with store._reading():
+            store._grow()
             return store
 
     def __repr__(self) -> str:
@@ -98,7 +109,12 @@ class DocumentStore:
 
     def close(self) -> None:
         """Closes the files. Searches that run in other threads end first."""
+        self._keeper.close()
         self._readers.close()
+
+    def wait_for_growth(self, timeout_s: float) -> bool:
+        """Waits until nothing is sealed or merged any more; False after `timeout_s` seconds."""
+        return self._keeper.wait(timeout_s)
 
     def ingest(
         self,
@@ -152,6 +168,7 @@ class DocumentStore:
             run.embed(progress)
             changes = run.publish(self._live)
             scrub_log(connection)
+        self._grow()
         return IngestReport(
             added=changes.added,
             updated=changes.updated,
@@ -163,16 +180,38 @@ class DocumentStore:
             seconds=time.monotonic() - began,
         )
 
+    def adopt(self, documents: Iterable[tuple[Document, bytes]], progress: Progress | None = None) -> int:
+        """Adds documents of another index (`documents_of`), cut and embedded anew; returns how many texts were.
+
+        They keep their digests, so that the next ingest of their sources finds them unchanged. Raises as `ingest`.
+        """
+        taken = list(documents)
+        with self._writing() as connection, _exclusive(self._lock_file):
+            run = Ingest(
+                connection,
+                self._embedder,
+                chunk_tokens=DEFAULT_CHUNK_TOKENS,
+                overlap_tokens=DEFAULT_OVERLAP_TOKENS,
+                digests={document.document_id: digest for document, digest in taken},
+            )
+            run.stage(document for document, _ in taken)
+            run.embed(progress)
+            run.publish(self._live)
+        self._grow()
+        return run.num_embedded
+
     def delete(self, document_ids: Iterable[str]) -> int:
         """Deletes documents for good and returns how many there were; ids that are not stored are ignored.
 
         An ingest that runs meanwhile does not bring them back; a later one does, if their source is still there.
 
-        When it returns, no search finds them, and their text, words and vectors are overwritten on the disk.
+        When it returns, no search finds them, and their text, words and vectors are overwritten on the disk; a sealed
+        segment keeps a compressed copy of a vector until it is merged, or until `compact`.
         """
         with self._writing() as connection:
             num_deleted = publication.delete(connection, self._live, document_ids)
             scrub_log(connection)
+        self._grow()
         return num_deleted
 
     def wait_for_ingests(self, wait_s: float) -> None:
@@ -235,6 +274,35 @@ class DocumentStore:
         with self._reading() as (connection, _):
             return names_under(connection, path)
 
+    def inventory(self) -> dict[str, Stored]:
+        """What is stored, by id: two indices of equal inventories hold the same documents."""
+        with self._reading() as (connection, _):
+            return inventory(connection)
+
+    def last_chunk_id(self) -> int:
+        """The highest id that a passage was ever given; 0 before the first."""
+        return self._read_number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'chunks'")
+
+    def number_above(self, chunk_id: int) -> None:
+        """Passages get ids above this one from now on, so that those of another index mean nothing here."""
+        with self._writing() as connection, transaction(connection):
+            (last,) = connection.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'chunks'"
+            ).fetchone()
+            if last < chunk_id:
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'chunks'")
+                connection.execute("INSERT INTO sqlite_sequence VALUES ('chunks', ?)", (chunk_id,))
+
+    def documents_of(self, document_ids: Iterable[str]) -> list[tuple[Document, bytes]]:
+        """Some documents and their digests, for `adopt`. Whitespace between passages may differ from the source's."""
+        with self._reading() as (connection, _):
+            return documents_of(connection, document_ids)
+
+    def fingerprint(self) -> str:
+        """Of the embedder whose vectors are here; empty while there are none."""
+        with self._reading() as (_, snapshot):
+            return snapshot.fingerprint if snapshot.revision and self.count_chunks() else ""
+
     def texts(self, document_ids: Iterable[str]) -> list[str]:
         """The passages of some documents."""
         with self._reading() as (connection, _):
@@ -270,6 +338,10 @@ class DocumentStore:
         """Grows with every change, by any process: names the snapshot that a search sees now."""
         with self._reading() as (_, snapshot):
             return snapshot.revision
+
+    def _grow(self) -> None:
+        """A large collection is put into sealed segments, in the background."""
+        self._keeper.nudge(self._live.num_fresh)
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:

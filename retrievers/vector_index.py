@@ -5,8 +5,7 @@ the (id, vector) set alone, not on how it came to be: equal scores are ordered b
 storage.
 
 The vectors stand in segments, merged like the levels of a log-structured tree, so that a thousand small adds
-leave about ten segments. A segment is whatever has the methods of `FlatSegment`; approximate kinds fit the
-same seam.
+leave about ten segments. What outgrows exact search is in `retrievers.segments`.
 """
 
 import importlib
@@ -66,16 +65,16 @@ class FlatSegment:
 
     def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
         """Rows of the `depth` best living vectors, best first, and their inner products with `vector` [d]."""
-        with _one_thread():
+        with one_thread():
             scores, rows = self.flat.search(vector[None], min(depth, self.num_alive), params=self._living())
         return rows[0], scores[0]
 
     def above(self, vector: FloatArray, floor: float) -> tuple[IdArray, FloatArray]:
         """Ids and scores of all living vectors of at least `floor`, by ascending id."""
-        with _one_thread():
+        with one_thread():
             _, _, rows = self.flat.range_search(vector[None], floor - _TIE_MARGIN, params=self._living())
         rows = np.sort(rows)
-        scores = _inner_products(self.flat.reconstruct_batch(rows), vector) if len(rows) else np.zeros(0, np.float32)
+        scores = inner_products(self.flat.reconstruct_batch(rows), vector) if len(rows) else np.zeros(0, np.float32)
         kept = scores >= floor
         return self.ids[rows[kept]], scores[kept]
 
@@ -92,7 +91,7 @@ class FlatSegment:
         while len(rows) < self.num_alive and scores[-1] > scores[top_k - 1] - _TIE_MARGIN:
             depth *= 4
             rows, scores = self.candidates(vector, depth)
-        return self.ids[rows], _inner_products(self.flat.reconstruct_batch(rows), vector)
+        return self.ids[rows], inner_products(self.flat.reconstruct_batch(rows), vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,12 @@ class VectorIndex:
         gone = np.fromiter(ids, dtype=np.int64)
         kept = (_compact(segment.without(gone)) for segment in self.segments)
         return VectorIndex(self.dimension, _merge(tuple(segment for segment in kept if segment.num_alive)))
+
+    def ids_between(self, first_id: int, last_id: int) -> IdArray:
+        """The ids from `first_id` to `last_id`, both included, that the index holds."""
+        parts = [segment.ids[segment.alive] for segment in self.segments]
+        ids: IdArray = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+        return ids[(ids >= first_id) & (ids <= last_id)]
 
     def search(self, vectors: FloatArray, top_k: int) -> tuple[IdArray, FloatArray]:
         """Returns ids and inner products, both [n, top_k], best first, equal scores by ascending id.
@@ -176,7 +181,7 @@ class VectorIndex:
         for segment in self.segments:
             rows = segment.rows_of(wanted)
             if len(rows):
-                products = _inner_products(segment.flat.reconstruct_batch(rows), vector)
+                products = inner_products(segment.flat.reconstruct_batch(rows), vector)
                 result.update(zip(segment.ids[rows].tolist(), products.tolist(), strict=True))
         return result
 
@@ -187,7 +192,7 @@ def _faiss() -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One query gains nothing from more threads and, on busy cores, waits for them.
 
     The number belongs to the calling thread and torch may share it, so it is put back.
@@ -201,8 +206,11 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(num_threads)
 
 
-def _inner_products(rows: FloatArray, vector: FloatArray) -> FloatArray:
-    """Each a function of its own row only; the rounding of a BLAS product depends on the row's place."""
+def inner_products(rows: FloatArray, vector: FloatArray) -> FloatArray:
+    """Of `rows` [n, d] with `vector` [d]: [n], each a function of its own row only.
+
+    The rounding of a BLAS product would depend on the row's place.
+    """
     products: FloatArray = (rows.astype(np.float64) * vector).sum(axis=1).astype(np.float32)
     return products
 

@@ -10,8 +10,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from frag.answers.comparable import COSINE
 from frag.client.connection import Connection
 from frag.errors import CoordinatorError, ProtocolError
+from frag.wording import why_nothing
 
 
 async def query(
@@ -42,7 +44,7 @@ async def query(
 
 
 def _print_text(console: Console, response: Mapping[str, Any]) -> None:
-    nothing = "No node has evidence for an answer that it may release."
+    nothing = why_nothing([item["reason"] for item in response["withheld"]], len(response["failed"]))
     if response["answer_mode"] == "consensus":
         nothing = "No statement has enough support."
     elif response["answered"] and not any(item["answer"] for item in response["answered"]):
@@ -73,6 +75,8 @@ def print_answer(response: Mapping[str, Any]) -> None:
     for item in response["failed"]:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
     console.print(table)
+    if "scores" in response and response["scores"] != COSINE:
+        console.print(f"scores are {response['scores']}", style="dim")
     if masked := response["question"]["masked"]:
         counts = ", ".join(f"{count} {kind}" for kind, count in masked.items())
         console.print(f"masked in the question before nodes saw it: {counts}", style="dim")
@@ -85,6 +89,10 @@ def print_answer(response: Mapping[str, Any]) -> None:
         f"{response['aggregation']}, mode {response['answer_mode']}, {timings['total_ms']:.0f} ms{prompts}",
         style="dim",
     )
+    if response["answer"] and response["answer_mode"] != "dp":
+        console.print(
+            f'was it right? frag feedback {response["query_id"]} --up, or --down --correction "…"', style="dim"
+        )
 
 
 def _print_keywords(console: Console, response: Mapping[str, Any]) -> None:

@@ -12,11 +12,13 @@ from server.commands import (
     asker,
     audit,
     bench,
+    bench_index,
     coordinator,
     dataset,
     demo,
     doctor,
     evaluate,
+    feedback,
     mcp,
     models,
     node,
@@ -41,6 +43,7 @@ app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(node.app, name="node")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(evaluate.app, name="eval")
+bench.app.command(name="index")(bench_index.index)
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="jobs")
 app.add_typer(prompts.app, name="prompts")
@@ -49,6 +52,7 @@ app.add_typer(roster.app, name="roster")
 app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
+app.command(name="feedback")(feedback.feedback)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)

@@ -151,6 +151,15 @@ class LocalFederation:
         self.processes[name].kill()
         self.processes[name].wait()
 
+    async def restart_node(self, node_id: str) -> None:
+        """Kills it, and returns when it is connected anew: not by the connection that the kill has left behind."""
+        self.kill(node_id)
+        await self.wait_until(
+            lambda body: not any(n["connected"] for n in body["nodes"] if n["node"] == node_id), "/v1/nodes"
+        )
+        self.start_node(node_id)
+        await self.wait_for_nodes([node_id])
+
     def detach(self) -> list[int]:
         """Lets the processes outlive this context; returns their ids."""
         process_ids = [process.pid for process in self.processes.values()]

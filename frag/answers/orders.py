@@ -9,6 +9,7 @@ Models" (BIPIA), §3 for the forms of attack; the forms here were made from its 
 """
 
 import re
+import unicodedata
 
 from frag.answers.faithfulness import content_words
 from frag.answers.statements import statements
@@ -31,6 +32,11 @@ _TO_THE_WRITER = re.compile(
       (?:answer|respond|reply|output|print|say|write|return|repeat)\s+
       (?:only|just|exactly|nothing|simply|instead|with|in|the\s+(?:word|phrase|following|sentence))\b
     | \binstead\s+of\s+(?:answering|responding|replying)\b
+    | \byour\s+(?:\w+\s+)?(?:task|job|goal|role|mission|objective|instructions?)\s+(?:is|are)\b
+    | (?:^\W*|[,;:]\s*)(?:(?:please|now|then|instead|simply|just|only)\s+)*
+      (?:say|print|output|repeat|echo|reply|respond)\s+(?:["'\u201c\u2018]|(?-i:[A-Z]{{3,}})\b)
+    | \b(?:write|compose|draft|create|give|tell|make|sing)\s+(?:\w+\s+){{0,3}}
+      (?:poem|haiku|limerick|song|lyrics|story|joke|riddle|rap|slogan|tweet|advert(?:isement)?)s?\b
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -76,7 +82,7 @@ def without_orders(text: str, question: str) -> str:
         text: A passage or an answer.
         question: The asker's, who may of course give orders.
     """
-    wanted = content_words(question)
+    wanted = content_words(_as_read(question))
     orders = [sentence for sentence in statements(text) if is_order(sentence, wanted)]
     for sentence in orders:
         text = text.replace(sentence, " ", 1)
@@ -85,7 +91,14 @@ def without_orders(text: str, question: str) -> str:
 
 def is_order(sentence: str, wanted: set[str]) -> bool:
     """Whether it is addressed to the writer; `wanted` are the content words of the question."""
+    sentence = _as_read(sentence)
     if _TO_THE_WRITER.search(sentence):
         return True
     is_foreign_task = bool(_TASK.search(sentence) or _ASKS.search(sentence))
     return is_foreign_task and not (content_words(sentence) & wanted)
+
+
+def _as_read(text: str) -> str:
+    """What a language model reads in it: full-width letters as letters, without what is invisible or stands above."""
+    shown = unicodedata.normalize("NFKD", text)
+    return "".join(char for char in shown if unicodedata.category(char) not in {"Cf", "Mn"})

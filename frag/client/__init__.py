@@ -16,10 +16,11 @@ with SyncClient("http://127.0.0.1:8470", key="frag_…") as frag:
 from frag.client.client import Client
 from frag.client.events import Accepted, Aggregated, Done, Event, NodeReplied, Routed, Settled, Token
 from frag.client.sync import SyncClient
-from frag.client.views import Answer, Citation, Job, NodeAnswer, NodeInfo, Prompt, Round
+from frag.client.views import Answer, Citation, FeedbackTaken, Job, NodeAnswer, NodeInfo, Prompt, Round
 from frag.errors import CoordinatorError
 
 __all__ = [
-    "Accepted", "Aggregated", "Answer", "Citation", "Client", "CoordinatorError", "Done", "Event", "Job", "NodeAnswer",
+    "Accepted", "Aggregated", "Answer", "Citation", "Client", "CoordinatorError", "Done", "Event", "FeedbackTaken",
+    "Job", "NodeAnswer",
     "NodeInfo", "NodeReplied", "Prompt", "Round", "Routed", "Settled", "SyncClient", "Token",
 ]  # fmt: skip

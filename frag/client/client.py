@@ -4,17 +4,19 @@ import asyncio
 import os
 import ssl
 import tomllib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.client.connection import Connection
 from frag.client.events import Done, Event, to_event
-from frag.client.views import Answer, Job, NodeInfo, Prompt
+from frag.client.sealing import Sealing
+from frag.client.views import Answer, FeedbackTaken, Job, NodeInfo, Prompt
 from frag.errors import ProtocolError, SettingsError
 from frag.tls import tls_context
 
@@ -75,6 +77,41 @@ class Client:
             async for name, payload in events:
                 if (event := _fits(name, payload)) is not None:
                     yield event
+
+    async def feedback(
+        self,
+        answer: Answer | str,
+        rating: Literal["up", "down", -1, 0, 1],
+        correction: str = "",
+        *,
+        nodes: Sequence[str] | None = None,
+        identities: Mapping[str, bytes] | None = None,
+        signer: Ed25519PrivateKey | None = None,
+    ) -> FeedbackTaken:
+        """Says what an answer was worth, and what would have been right, to the nodes that it rests on.
+
+        Args:
+            answer: The answer, or its `query_id`.
+            rating: up (1), down (-1) or neither (0).
+            correction: At most 4,000 characters; each node's operator decides what becomes of it.
+            nodes: Whom to tell; those that contributed if left out.
+            identities: Public identities of nodes from a roster that was checked (`frag.roster.pinned_nodes`): the
+                feedback is then sealed here, and the coordinator sees neither rating nor correction.
+            signer: With `identities`: who signs; for a sealed question the key that it was asked with.
+
+        Raises:
+            SealingError: A node has no sealing key that its identity signed.
+        """
+        query_id = answer if isinstance(answer, str) else answer.query_id
+        if nodes is None and isinstance(answer, Answer):
+            nodes = [view.node for view in answer.answered if view.contributed]
+        body: dict[str, Any] = {"rating": rating, "correction": correction, "nodes": list(nodes or []) or None}
+        if identities is not None:
+            infos = await self.nodes()
+            sealing = Sealing(identities, signer or Ed25519PrivateKey.generate())
+            body = {"sealed": await asyncio.to_thread(sealing.seal, query_id, rating, correction, nodes, infos)}
+        said = await self._connection.post(f"/v1/query/{query_id}/feedback", body)
+        return _converted(said, FeedbackTaken)
 
     async def nodes(self) -> list[NodeInfo]:
         """Enrolled nodes, connected or not."""

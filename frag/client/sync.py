@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.client.client import Client
 from frag.client.events import Event
-from frag.client.views import Answer, Job, NodeInfo, Prompt
+from frag.client.views import Answer, FeedbackTaken, Job, NodeInfo, Prompt
 
 T = TypeVar("T")
 _CLOSE_S = 10.0
@@ -52,6 +54,20 @@ class SyncClient:
 
     def stream(self, question: str, **fields: Any) -> Iterator[Event]:  # noqa: ANN401
         return self._each(self._client.stream(question, **fields))
+
+    def feedback(
+        self,
+        answer: Answer | str,
+        rating: Literal["up", "down", -1, 0, 1],
+        correction: str = "",
+        *,
+        nodes: Sequence[str] | None = None,
+        identities: Mapping[str, bytes] | None = None,
+        signer: Ed25519PrivateKey | None = None,
+    ) -> FeedbackTaken:
+        return self._run(
+            self._client.feedback(answer, rating, correction, nodes=nodes, identities=identities, signer=signer)
+        )
 
     def nodes(self) -> list[NodeInfo]:
         return self._run(self._client.nodes())

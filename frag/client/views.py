@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from frag.client import html
+from frag.wording import why_nothing
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """A pseudonym of a document at its node, and the cosine of its best passage in [-1, 1]."""
+    """A pseudonym of a document at its node, and the score of its best passage in [-1, 1]; see `Answer.scores`."""
 
     document: str
     score: float
@@ -33,6 +34,7 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float | None = None
     delta: float | None = None
     promise: str = ""
+    embedder: str = ""
 
     def __repr__(self) -> str:
         return f"NodeAnswer({self.node}, {len(self.answer)} chars)"
@@ -70,6 +72,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     timings: dict[str, float] = {}
     promise: str = ""
     note: str = ""
+    scores: str = "cosine"
 
     def __repr__(self) -> str:
         return f"Answer({len(self.text or '')} chars from {len(self.answered)} nodes)"
@@ -85,7 +88,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         rows += [[item.node, f"withheld: {item.reason}", "", ""] for item in self.withheld]
         rows += [[item.node, f"failed: {item.code}", "", ""] for item in self.failed]
         return html.block(
-            html.text(self.text or "No node has evidence for an answer that it may release.", strong=True),
+            html.text(self.text or why_nothing([item.reason for item in self.withheld], len(self.failed)), strong=True),
             html.text(self.note),
             html.table(["node", "outcome", "score", "sources"], rows),
             html.text(f"Mode {self.mode}: {self.promise}", small=True),
@@ -94,6 +97,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def _sources(view: NodeAnswer) -> str:
     return ", ".join(citation.document for citation in view.citations[:3])
+
+
+class FeedbackTaken(msgspec.Struct, frozen=True):
+    """Nodes that have the feedback, and why others have it not."""
+
+    taken: list[str]
+    failed: list[Failed] = []
 
 
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +117,7 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     num_documents: int | None = None
     datasets: list[Any] = []
     has_profile: bool = False
+    personal_gain: float | None = None
     sealing_key: Any = None
 
 

@@ -20,7 +20,7 @@ _ROMANCE = (
     r"rua|avenida|avda|avd|av|calle|c/|via|r[úu]a|viale|piazza|piazzetta|piazzale|corso|rue|boulevard|bd"
     r"|chemin|all[ée]e|place|quai|impasse|strada|straße|strasse|plaza|paseo|ulica|ul|pra[çc]a|travessa|largo"
     r"|vicolo|camino|carrer|rambla|ronda|estrada|alameda|avenue|route|cours|sentier|borgo|contrada|callej[óo]n"
-    r"|carretera|ctra|urbanizaci[óo]n|am|an der|auf der"
+    r"|carretera|ctra|urbanizaci[óo]n|(?<!\d[ \t])am|an der|auf der"
 )
 _GERMANIC = (
     r"straat|strasse|straße|str|gasse|weg|allee|platz|laan|plein|gracht|kade|dreef|singel|ring|damm|ufer|gata|gatan|gaten|"

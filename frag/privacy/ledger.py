@@ -10,13 +10,14 @@ a Rényi Filter", §4, for budgets by unit.
 import hmac
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from frag.errors import LedgerError
+from frag.privacy.terms import UnitTerms, what_breaks
 
 _APPLICATION_ID = 0x6672616C  # "fral"
 _WRITE_TIMEOUT_S = 30.0
@@ -40,8 +41,23 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "CREATE TABLE queries (query_key BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;",
+    """
+    CREATE TABLE terms (
+      collection TEXT NOT NULL,
+      folder TEXT NOT NULL,
+      unit TEXT NOT NULL,
+      epsilon REAL NOT NULL,
+      delta REAL NOT NULL,
+      agreed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    );
+    CREATE TABLE accepted (
+      change TEXT NOT NULL,
+      accepted_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    );
+    """,
 )
 """Each brings the schema from its place in this list to the next."""
+_TERMS = ("collection", "folder", "unit", "epsilon", "delta")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +160,42 @@ class Ledger:
                 (job_id, collection, epsilon, delta),
             )
 
+    def agree(
+        self, wanted: Sequence[UnitTerms], unprotected: Collection[str] = (), *, accept: bool = False
+    ) -> list[str]:
+        """Holds the node to the terms that its units have been charged under; nothing charged, nothing held.
+
+        Args:
+            wanted: Of all collections under `dp`.
+            unprotected: Folders of documents that are answered from in other modes.
+            accept: The operator has read what changes, and takes it on; it is written down.
+
+        Returns:
+            What changes, in words; empty when nothing does.
+
+        Raises:
+            LedgerError: Units would get more than they were promised, and nobody has accepted that.
+        """
+        with self._turn, self._transaction() as connection:
+            charged = {row[0] for row in connection.execute("SELECT DISTINCT collection FROM units")}
+            rows = connection.execute("SELECT collection, folder, unit, epsilon, delta FROM terms").fetchall()
+            known = [UnitTerms(**dict(zip(_TERMS, row, strict=True))) for row in rows if row[0] in charged]
+            broken = what_breaks(known, wanted, unprotected)
+            if broken and not accept:
+                raise LedgerError(
+                    f"Units would get more than they were promised: {'; '.join(broken)}.",
+                    "Set node.toml back, or accept the sum of both claims by `frag node privacy --accept`.",
+                )
+            connection.executemany("INSERT INTO accepted (change) VALUES (?)", [(change,) for change in broken])
+            _write_terms(connection, wanted, [*unprotected, *(terms.folder for terms in wanted)])
+        return broken
+
+    def accepted(self) -> list[tuple[str, str]]:
+        """When (UTC), and what, the operator has accepted against earlier promises; the oldest first."""
+        with self._turn:
+            rows = self._connection.execute("SELECT accepted_at, change FROM accepted ORDER BY rowid")
+            return [(row[0], row[1]) for row in rows]
+
     def spent_by(self, unit: str) -> float:
         """ρ that a unit has spent; 0 for one that never took part."""
         with self._turn:
@@ -189,6 +241,13 @@ class Ledger:
 
     def _transaction(self) -> "_Immediate":
         return _Immediate(self._connection)
+
+
+def _write_terms(connection: sqlite3.Connection, wanted: Sequence[UnitTerms], folders: Sequence[str]) -> None:
+    gone = [("", folder) for folder in folders] + [(terms.collection, "") for terms in wanted]
+    connection.executemany("DELETE FROM terms WHERE collection = ? OR folder = ?", gone)
+    rows = [tuple(getattr(terms, name) for name in _TERMS) for terms in wanted]
+    connection.executemany("INSERT INTO terms (collection, folder, unit, epsilon, delta) VALUES (?, ?, ?, ?, ?)", rows)
 
 
 class _Immediate:

@@ -18,7 +18,8 @@ def promise_of(mode: AnswerMode, *, epsilon: float | None = None, delta: float |
             return "Nothing was filtered: for public documents."
         case AnswerMode.SCRUB:
             return (
-                "Most identifiers of known types are masked and no long run of words is copied. "
+                "Identifiers of the types that a node's policy lists are masked, most of them, and no run of words "
+                "beyond its limit is copied. "
                 "A filter, not differential privacy."
             )
         case AnswerMode.CONSENSUS:
@@ -31,7 +32,9 @@ def promise_of(mode: AnswerMode, *, epsilon: float | None = None, delta: float |
                 return "The node states no bound."
             return (
                 f"(ε, δ)-differential privacy for one unit of this node, over all its answers together: "
-                f"ε = {epsilon:g}, δ = {delta or 0:g}. How long the answer took is not covered."
+                f"ε = {epsilon:g}, δ = {delta or 0:g}. How long the answer took is not covered. "
+                "An answer may rest on no document at all, once budgets are spent or where nothing is "
+                "near; which it was is not told."
             )
         case _:
             assert_never(mode)

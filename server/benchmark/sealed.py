@@ -57,7 +57,7 @@ def measure_sealed(question_chars: int, runs: int) -> SealedReport:
             reply_key=reply_key.public_key().public_bytes_raw(),
             issued_at=0,
             expires_at=60,
-            ask=ask,
+            wanted=ask,
         )
         envelope = _timed(lambda: seal(encode_inquiry(inquiry), asker, recipient, info), seal_s)  # noqa: B023
 

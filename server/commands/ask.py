@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from server.commands.showing import seconds
+
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
@@ -15,11 +17,15 @@ def ask(
     tls_ca: Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Ask only this node; may be repeated.")] = None,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
-    deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.", callback=seconds)] = None,
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
     mode: Annotated[str, typer.Option(help="Answer mode: none, scrub, consensus or dp.")] = "scrub",
     min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,
     dp: Annotated[str, typer.Option(help="Mode dp: decoding, or keywords over all nodes.")] = "decoding",
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(help="With --sealed --dp keywords: a word that units may vote for; may be repeated."),
+    ] = None,
     aggregation: Annotated[
         str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
     ] = None,
@@ -61,7 +67,7 @@ def ask(
             url=url, api_key=key, tls=tls_context(url, tls_ca), nodes=node, top_k=top_k, deadline_s=deadline or 30.0,
             min_nodes=min_nodes, mode=mode, aggregation=aggregation or "best", retrieve_only=retrieve_only,
             roster=roster, operators=operator or [], asker_key=asker_key, trust_coordinator=trust_coordinator,
-            scrub_question=scrub_question,
+            scrub_question=scrub_question, dp=dp, candidates=candidate or [],
         )  # fmt: skip
         shown = ask_sealed_from_command(question, options)
         if as_json:
@@ -70,6 +76,10 @@ def ask(
             print_answer(shown)
         return
 
+    if candidate:
+        from frag.errors import BadRequestError
+
+        raise BadRequestError("The coordinator chooses candidates itself.", "Leave --candidate out, or add --sealed.")
     body = {
         "question": question,
         "top_k": top_k,

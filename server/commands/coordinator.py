@@ -84,7 +84,7 @@ def add_key(
 
 
 @keys.command(name="revoke")
-def revoke_key(label: Annotated[str, typer.Argument()], folder: Folder = _DEFAULT) -> None:
+def revoke_key(label: Annotated[str, typer.Argument(help="As it was added.")], folder: Folder = _DEFAULT) -> None:
     """Revoke an API key; a running coordinator refuses it within two seconds."""
     from server.coordinator.folder import CoordinatorFolder
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+_SETTINGS = ("node.toml", "coordinator.toml")
+
 
 def doctor(
     folder: Annotated[
@@ -20,7 +22,7 @@ def doctor(
 
     from server.doctor.run import find, show
 
-    folders = folder or [path for path in (Path("coordinator"), Path("node")) if path.is_dir()]
+    folders = folder or sorted({path.parent for name in _SETTINGS for path in Path().glob(f"*/{name}")})
     found = find(folders, verify=not quick)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from server.commands.evaluate_continual import drift, lifelong
+from server.commands.evaluate_personal import personal
 from server.commands.evaluate_training import live, methods, train
 from server.commands.showing import progress_bar, show
 
@@ -20,7 +21,7 @@ def _group() -> None:
     """Evaluate a federation on labelled questions."""
 
 
-for command in (train, methods, live, lifelong, drift):
+for command in (train, methods, live, personal, lifelong, drift):
     app.command()(command)
 
 

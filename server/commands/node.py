@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from server.commands import node_feedback
+from server.commands.node_check import check
+from server.commands.node_privacy import privacy
+from server.commands.node_reembed import reembed
+
 if TYPE_CHECKING:
     from frag.policy_settings import CollectionSettings
     from frag.settings import NodeSettings
@@ -18,6 +23,10 @@ app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is
 
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 _DEFAULT = Path("node")
+app.command()(privacy)
+app.command()(check)
+app.command()(reembed)
+app.add_typer(node_feedback.app, name="feedback")
 
 
 @app.command()
@@ -44,22 +53,25 @@ def ingest(
     folder: Folder = _DEFAULT,
     *,
     collection: Annotated[str, typer.Option(help="Only this collection.")] = "",
-    rebuild: Annotated[bool, typer.Option(help="Embed everything anew, after a change of embedder.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Embed everything anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
-    from frag.types import AnswerMode
-    from server.node.assembly import load_embedder
+    from retrievers.generations import CHANGE_LOCK
+    from retrievers.locking import shared
+    from server.node.reembedding_now import embedder_of_index
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder)
     settings = place.settings()
     wanted = _wanted(settings.collections, collection)
-    under_dp = any(AnswerMode.DP in chosen.modes_under(settings.policy) for chosen in wanted)
-    embedder = load_embedder(settings.models, one_by_one=under_dp)
     reports = {}
-    for chosen in wanted:
-        reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
+    with shared(place.index / CHANGE_LOCK):  # no change of embedder meanwhile
+        embedder, said = embedder_of_index(place, settings, rebuild=rebuild)
+        if said:
+            typer.echo(said, err=True)
+        for chosen in wanted:
+            reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
     if as_json:
         typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
         return
@@ -90,6 +102,7 @@ def _ingest_one(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from frag.errors import SettingsError
+    from retrievers.generations import folder_of
     from retrievers.store import DocumentStore
 
     if not collection.folder.is_dir():
@@ -99,17 +112,27 @@ def _ingest_one(
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        DocumentStore.open(place.index / collection.name, embedder) as store,  # type: ignore[arg-type]
+        DocumentStore.open(folder_of(place.index, collection.name), embedder) as store,  # type: ignore[arg-type]
         Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
     ):
         _forget_missing(place, settings, collection, store)
         bar = bars.add_task(f"{collection.name}: embedding", total=None)
-        return store.ingest(
+        report = store.ingest(
             [collection.folder],
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
             remove_missing=True,
             rebuild=rebuild,
         )
+        _say_who_is_nobody(collection, store)
+        return report
+
+
+def _say_who_is_nobody(collection: "CollectionSettings", store: "DocumentStore") -> None:
+    from server.node.private_answering import names_a_person
+
+    nameless = sum(not names_a_person(collection, document.document_id) for document in store.list_documents())
+    if collection.unit and nameless:
+        typer.echo(f"{collection.name}: `unit` names nobody in {nameless} documents; each stands for itself", err=True)
 
 
 def _forget_missing(
@@ -120,7 +143,7 @@ def _forget_missing(
     from server.node.training.forgetting import TrainingMemory
 
     memory = TrainingMemory(Datasets(place.datasets), place.training, settings.policy.verbatim_limit_tokens)
-    forgotten = Shelf(collection, store, memory).forget_missing()
+    forgotten = Shelf(collection, {collection.name: store}, memory).forget_missing()
     for name, number in forgotten.datasets.items():
         typer.echo(f"{number} examples of the data set {name} held text of removed documents and are gone.", err=True)
     if forgotten.prompt_versions:
@@ -184,30 +207,6 @@ def status(
         print_status(described)
     if not described["connected"]:
         raise typer.Exit(6)
-
-
-@app.command()
-def privacy(
-    folder: Folder = _DEFAULT,
-    *,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture to this file, such as spent.png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show what answers and training have spent of the units' privacy budgets, by collection."""
-    import msgspec
-
-    from server.node.spending import describe_spending, plot_spending, print_spending
-    from server.node.state import NodeFolder
-
-    spending = describe_spending(NodeFolder(folder))
-    if plot is not None:
-        plot_spending(spending, plot)
-    if as_json:
-        typer.echo(msgspec.json.encode(spending).decode())
-        return
-    print_spending(spending)
-    if plot is not None:
-        typer.echo(f"wrote {plot}")
 
 
 @app.command("stop-release")

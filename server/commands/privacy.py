@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(help="Plan privacy budgets.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Delta = Annotated[float, typer.Option(help="δ of the claim.")]
+Delta = Annotated[float, typer.Option(min=1e-10, max=0.01, help="δ of the claim.")]
 
 
 @app.callback()
@@ -60,7 +60,9 @@ def training(
 
     if (noise is None) == (epsilon is None):
         raise BadRequestError("Either the noise or the budget is to be found.", "Give --noise or --epsilon.")
-    rate = min(1.0, batch / units)
+    if batch > units:
+        raise BadRequestError(f"A step cannot have {batch} of {units} units.", "Use a smaller --batch.")
+    rate = batch / units
     sigma = (
         noise if noise is not None else math.ceil(100 * noise_within(epsilon or 0.0, rate, rounds * steps, delta)) / 100
     )

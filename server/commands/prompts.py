@@ -42,7 +42,12 @@ def timeline(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJs
 
 
 @app.command()
-def show(version: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def show(
+    version: Annotated[str, typer.Argument(help="As `frag prompts list` names it.")],
+    url: Url = _URL,
+    key: Key = "",
+    tls_ca: Ca = None,
+) -> None:
     """Show one version as JSON."""
     from server.training_client import TrainingClient
 

@@ -34,9 +34,11 @@ def create(
     """Write a roster that nobody has signed yet."""
     import msgspec
 
-    from frag.errors import BadRequestError
+    from frag.errors import BadRequestError, ConflictError
     from frag.roster import Roster, save_roster
 
+    if file.exists():
+        raise ConflictError(f"There is a file {file} already.", "Choose another name; a roster may hold signatures.")
     try:
         content = {"federation": federation, "nodes": _pairs(node), "operators": _pairs(operator)}
         save_roster(msgspec.convert(content, Roster), file)

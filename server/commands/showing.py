@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from server.evaluation.run import Tick
 
+_MAX_WAIT_S = 600.0
+_PICTURES = (".png", ".svg", ".pdf", ".jpg")
+
 Report = Mapping[str, Any]
 
 
@@ -34,3 +37,19 @@ def progress_bar(*, quiet: bool) -> "Iterator[Tick]":
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
         task = bars.add_task("starting", total=None)
         yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total or None)
+
+
+def picture_file(path: Path | None) -> Path | None:
+    """Of an option, before any work is done: raises typer.BadParameter when the plot could not be written."""
+    if path is not None and path.suffix.lower() not in _PICTURES:
+        raise typer.BadParameter(f"{path} ends in none of {', '.join(_PICTURES)}")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"the folder {path.parent} does not exist")
+    return path
+
+
+def seconds(value: float | None) -> float | None:
+    """Of an option: raises typer.BadParameter unless it is a time that one can wait."""
+    if value is not None and not 0 < value <= _MAX_WAIT_S:
+        raise typer.BadParameter(f"{value} is not between 0 and {_MAX_WAIT_S:g} s")
+    return value

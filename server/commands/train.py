@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from server.commands.showing import picture_file
+
 app = typer.Typer(help="Look after training jobs.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option(envvar="FRAG_URL", help="Address of the coordinator.")]
 Key = Annotated[str, typer.Option(envvar="FRAG_API_KEY", help="API key with scope `train`.")]
 Ca = Annotated[Path | None, typer.Option(help="PEM file that signs the coordinator's certificate.")]
+Plot = Annotated[Path | None, typer.Option(help="Where the curves go, such as curves.png.", callback=picture_file)]
+JobId = Annotated[str, typer.Argument(help="As `frag jobs list` names it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _URL = "http://127.0.0.1:8470"
 
@@ -21,7 +25,7 @@ def train(
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
-    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    plot: Plot = None,
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the job and return.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the result live at the end.")] = False,
@@ -62,11 +66,11 @@ def train(
 
 @app.command()
 def follow(
-    job_id: Annotated[str, typer.Argument()],
+    job_id: JobId,
     url: Url = _URL,
     key: Key = "",
     tls_ca: Ca = None,
-    plot: Annotated[Path | None, typer.Option(help="Where the curves go, as PNG.")] = None,
+    plot: Plot = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +116,7 @@ def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson 
 
 
 @app.command()
-def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def cancel(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
     """Stop a job at once; its committed rounds stay. A standing job ends with its run."""
     from server.training_client import TrainingClient
 
@@ -121,7 +125,7 @@ def cancel(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key =
 
 
 @app.command()
-def pause(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def pause(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
     """Let a standing job start no more runs until it is resumed."""
     from server.training_client import TrainingClient
 
@@ -130,7 +134,7 @@ def pause(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = 
 
 
 @app.command()
-def resume(job_id: Annotated[str, typer.Argument()], url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
+def resume(job_id: JobId, url: Url = _URL, key: Key = "", tls_ca: Ca = None) -> None:
     """Go on with a cancelled or failed job after its last committed round, or with a paused standing job."""
     from server.training_client import TrainingClient
 

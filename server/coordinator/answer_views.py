@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from frag.answers.comparable import COSINE
 from frag.privacy.promises import promise_of
 from frag.privacy.questions import ScrubbedQuestion
 from frag.types import AnswerMode, NodeAnswer
@@ -22,6 +23,7 @@ class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     In mode `consensus` the text stays with the coordinator: only what has support comes out.
 
     `epsilon` and `delta` bound what one unit may tell through all answers of this node; null: nothing is claimed.
+    `embedder` is the fingerprint of what its scores were made with; empty where they follow no document.
     """
 
     node: str
@@ -37,6 +39,7 @@ class AnsweredView(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float | None = None
     delta: float | None = None
     promise: str = ""
+    embedder: str = ""
 
 
 class FailedView(msgspec.Struct, frozen=True):
@@ -52,7 +55,8 @@ class WithheldView(msgspec.Struct, frozen=True):
 class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`answer` is null when every node that replied withheld its own, or nothing found enough support.
 
-    `promise` says what the mode protects and what not; `note` what the asker should know of this answer.
+    `promise` says what the mode protects and what not; `note` what the asker should know of this answer; `scores` what
+    the scores of nodes and citations are: cosines, or calibrated ones where nodes use different embedders.
     """
 
     query_id: str
@@ -67,6 +71,7 @@ class QueryResponse(msgspec.Struct, frozen=True, kw_only=True):
     timings: dict[str, float]
     promise: str = ""
     note: str = ""
+    scores: str = COSINE
 
     def __repr__(self) -> str:
         return f"QueryResponse({self.query_id}, {len(self.answered)} answered)"
@@ -96,6 +101,7 @@ def answered_views(released: Sequence[NodeAnswer], contributors: Sequence[str]) 
             epsilon=reply.epsilon if math.isfinite(reply.epsilon) else None,
             delta=reply.delta if math.isfinite(reply.epsilon) else None,
             promise=promise_for(reply.mode, [reply]),
+            embedder=reply.embedder,
         )
         for reply in released
     ]

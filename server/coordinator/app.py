@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -17,9 +18,11 @@ from server.coordinator.auth import Gate
 from server.coordinator.blobs import Blobs
 from server.coordinator.bodies import MAX_BODY_BYTES
 from server.coordinator.consenting import Consenting
+from server.coordinator.contributors import Contributors
 from server.coordinator.database import open_database
 from server.coordinator.embedding import LazyEmbedder
 from server.coordinator.enrollment import PUBLIC_NODE_ID, Enrollment
+from server.coordinator.feedback import FeedbackService
 from server.coordinator.folder import CoordinatorFolder, accepted_spki
 from server.coordinator.inspection import inspection_routes
 from server.coordinator.keyword_query import KeywordService
@@ -118,6 +121,7 @@ async def _resources(
                 router=Router(embedder),
                 scrubber=QuestionScrubber(settings.questions.scrub, settings.models.ner),
                 watch=watch,
+                expect_writer=writer.expect,
                 by_keywords=await _by_keywords(stack, folder, settings, registry, records, writer),
             ),
             jobs=jobs,
@@ -126,6 +130,13 @@ async def _resources(
             exchange=exchange,
             watch=watch,
             log_key=folder.secret("log"),
+            feedback=FeedbackService(
+                registry=registry,
+                identities=records.identities,
+                contributors=Contributors(),
+                key=key,
+                secret=folder.secret("log"),
+            ),
         )
         yield
 
@@ -147,7 +158,8 @@ async def _open_public_corpus(
     """Indexes the public documents and lets them answer as one more node. Returns who writes its answers."""
     if settings.public_corpus is None:
         return None
-    from server.node.assembly import open_answering
+    from server.node.assembly import load_named, open_answering
+    from server.node.reembedding import Reembedding
 
     worker = await writer.worker()
     answering = await stack.enter_async_context(
@@ -162,6 +174,14 @@ async def _open_public_corpus(
         )
     )
     await asyncio.to_thread(answering.ingest, {"public": settings.public_corpus})
+    reembedding = Reembedding(
+        folder.public_index,
+        settings.models.embedder,
+        answering.indices,
+        partial(load_named, settings.models),
+        share=settings.models.reembed_share,
+    )
+    await stack.enter_async_context(reembedding.running())
     await registry.attach(await asyncio.to_thread(LocalLink, PUBLIC_NODE_ID, answering))
     return worker
 

@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
 from frag.errors import BadRequestError, FragError, QuorumError, SecureSumError
 from frag.privacy.keywords import (
     MAX_CANDIDATES,
@@ -21,17 +19,15 @@ from frag.privacy.keywords import (
     Keywords,
     choose_candidates,
     decode,
-    rule_within,
 )
-from frag.secagg import Parameters
 from frag.secagg.parameters import MAX_COMPLETE, MIN_NODES
 from frag.types import AnswerMode, Generation, GenerationRequest
 from server.coordinator.answer_views import FailedView, WithheldView
 from server.coordinator.keyword_response import KeywordResponse, KeywordView, answered, promise
+from server.coordinator.keyword_terms import strictest, sum_parameters, sum_start, unsummed
 from server.coordinator.links import Registry, WebSocketLink
 from server.coordinator.query import Emit, QueryRequest, check_known
 from server.coordinator.staged_sum import StagedSum
-from server.node.keyword_voting import KeywordStart, session_name
 from server.questions import QuestionView
 from server.wire.messages import KeywordStage, KeywordTerms, SumStageName
 
@@ -173,7 +169,7 @@ class KeywordService:
             links={name: silos[name] for name in sorted(terms)},
             identities=identities,
             terms=terms,
-            rule=_strictest(list(terms.values())),
+            rule=strictest(list(terms.values())),
             failed=failed,
             withheld=withheld,
         )
@@ -187,16 +183,7 @@ class KeywordService:
         clock: _Clock,
         emit: Emit,
     ) -> tuple[Keywords, list[str]]:
-        start = msgspec.msgpack.encode(
-            KeywordStart(
-                question=request.question,
-                candidates=candidates.words,
-                noise_multiplier=voting.rule.noise_multiplier,
-                colluders=voting.rule.colluders,
-                max_votes=voting.rule.max_votes,
-                peers=voting.identities,
-            )
-        )
+        start = sum_start(request.question, candidates, voting.rule, voting.identities)
 
         async def ask(node: str, stage: SumStageName, content: bytes) -> bytes:
             return await voting.links[node].sum_stage(
@@ -209,11 +196,7 @@ class KeywordService:
 
         staged = StagedSum(
             identities=voting.identities,
-            parameters=Parameters(
-                session=session_name(query_id, start),
-                num_nodes=len(voting.identities),
-                length=len(candidates.words) + 1,
-            ),
+            parameters=sum_parameters(query_id, start, len(voting.identities), candidates),
             start=start,
             ask=ask,
             deadline_s=clock.share,
@@ -222,11 +205,7 @@ class KeywordService:
         try:
             total, names = await staged.total()
         except SecureSumError as error:
-            raise SecureSumError(
-                f"The votes could not be summed: {error.what}",
-                "Mend the nodes in `failed`, then ask again; what was charged stays charged.",
-                failed=[{"node": node, "code": code} for node, code in sorted(voting.failed.items())],
-            ) from error
+            raise unsummed(error, voting.failed) from error
         return decode(total, candidates.words, len(names), voting.rule, candidates.num_asked), names
 
     async def _text(self, question: str, keywords: Keywords, alone: str, clock: _Clock) -> str | None:
@@ -247,19 +226,6 @@ class KeywordService:
             return (await asyncio.wait_for(self.write(request), within_s)).text.strip()
         except TimeoutError:
             return ""
-
-
-def _strictest(terms: Sequence[KeywordTerms]) -> KeywordRule:
-    """Every node's own terms hold, so those of the most careful hold for all."""
-    colluders = max(item.colluders for item in terms)
-    parameters = Parameters(session="", num_nodes=len(terms), length=1)
-    if parameters.min_survivors - colluders < 1:
-        raise QuorumError(
-            f"Of {len(terms)} nodes {parameters.min_survivors} may be left, of whom {colluders} may collude by the "
-            "terms of a node.",
-            "Connect more nodes, or lower `[policy.dp] colluders` there.",
-        )
-    return rule_within(min(item.rho for item in terms), num_nodes=len(terms), colluders=colluders)
 
 
 def _require_quorum(num_summed: int, min_nodes: int, failed: dict[str, str]) -> None:

@@ -21,8 +21,10 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    Feedback,
     KeywordStage,
     Message,
+    Noted,
     Progress,
     Promote,
     Promoted,
@@ -47,6 +49,7 @@ class Question:
     retrieval: RetrievalMode
     retrieve_only: bool
     deadline_s: float
+    query_id: str = ""
 
     def __repr__(self) -> str:
         return f"Question({len(self.text)} chars, {self.answer_mode})"
@@ -134,6 +137,11 @@ class WebSocketLink:
         if not isinstance(await self._request(make), Promoted):
             raise NodeFailedError("bad_reply")
 
+    async def give(self, make: Callable[[int], Feedback]) -> None:
+        """Feedback that nobody here can open; durable at the node when it returns. Raises NodeFailedError."""
+        if not isinstance(await self._request(make), Noted):
+            raise NodeFailedError("bad_reply")
+
     async def _request(
         self, make: Callable[[int], Message], on_progress: Callable[[Progress], None] | None = None
     ) -> Message:
@@ -184,7 +192,7 @@ class WebSocketLink:
             if on_progress := self._progress.get(message.request_id):
                 on_progress(message)
             return
-        if not isinstance(message, Reply | SealedReply | Failed | Trained | Promoted | Summed):
+        if not isinstance(message, Reply | SealedReply | Failed | Trained | Promoted | Summed | Noted):
             raise ProtocolError(f"A connected node sent a {type(message).__name__}.")
         waiting = self._waiting.get(message.request_id)
         if waiting is None or waiting.done():
@@ -195,9 +203,7 @@ class WebSocketLink:
             waiting.set_result(message)
 
     def _renew(self, ready: Ready) -> None:
-        """What a node offers may change while it is connected; what its answers are compared by may not."""
-        if ready.embedder_fingerprint != self._ready.embedder_fingerprint:
-            raise ProtocolError("A connected node changed its embedder.")
+        """What a node offers may change while it is connected, also its embedder: replies say what made them."""
         self._ready = ready
 
     async def _send_cancellations(self) -> None:
@@ -226,6 +232,7 @@ def ask_message(request_id: int, question: Question) -> Ask:
         retrieve_only=question.retrieve_only,
         deadline_s=question.deadline_s,
         traceparent=traceparent(),
+        query_id=question.query_id,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from frag.answers.comparable import comparable
 from frag.errors import BadRequestError, ForbiddenError, NoNodesError, QuorumError, UnknownNodeError
 from frag.privacy.questions import ScrubbedQuestion
 from frag.protocols import Aggregator
@@ -33,6 +34,10 @@ from server.wire.messages import MAX_QUESTION_CHARS
 
 __all__ = ["Emit", "Method", "QueryRequest", "QueryService", "check_known", "silent"]
 
+_AT_ONCE = "best"
+_LEAST_MERGE_S = 2.0
+"""For merging, however late the last node was."""
+_LATE = "The coordinator's language model was not done by the deadline: one node's answer stands."
 Method = Literal["best", "vote", "medoid", "synthesize"]
 
 
@@ -78,6 +83,7 @@ class QueryService:
     router: Router
     scrubber: QuestionScrubber
     by_keywords: Callable[[QueryRequest, Emit], Awaitable[QueryResponse]] | None = None
+    expect_writer: Callable[[], None] = lambda: None
     watch: CoordinatorWatch = field(default_factory=CoordinatorWatch)
 
     async def answer(self, request: QueryRequest, emit: Emit = silent) -> QueryResponse:
@@ -111,15 +117,18 @@ class QueryService:
             links = await self._choose(request, candidates)
             if request.answer_mode is AnswerMode.CONSENSUS:
                 await self.consenting.check([link.node_id for link in links], request.min_support)
+        if self._method(request) == "synthesize":
+            self.expect_writer()
         emit("routed", {"query_id": query_id, "nodes": [link.node_id for link in links], "absent": absent})
-        question = self._question(request)
+        question = self._question(request, query_id)
         with stage("fanout"):
             gathered = await fan_out(links, question, lambda n, o: emit("node", {"node": n, "outcome": o}))
         gathered.failed.update(dict.fromkeys(absent, "not_connected"))
         fanned_out = time.perf_counter()
         _require_quorum(gathered, request.min_nodes)
         with stage("aggregate"):
-            response = await self._merge(request, query_id, gathered, scrubbed, emit)
+            left_s = (request.deadline_s or self.default_deadline_s) - (fanned_out - started)
+            response = await self._merge(request, query_id, gathered, scrubbed, emit, left_s)
         contributors = [view.node for view in response.answered if view.contributed]
         emit("aggregated", {"aggregation": response.aggregation, "contributors": contributors})
         asked = {link.node_id for link in links}
@@ -173,7 +182,7 @@ class QueryService:
             return links
         return await self.router.choose(request.question, links, request.num_routed)
 
-    def _question(self, request: QueryRequest) -> Question:
+    def _question(self, request: QueryRequest, query_id: str) -> Question:
         return Question(
             text=request.question,
             top_k=request.top_k,
@@ -181,14 +190,21 @@ class QueryService:
             retrieval=request.retrieval or self.default_retrieval,
             retrieve_only=request.retrieve_only,
             deadline_s=request.deadline_s or self.default_deadline_s,
+            query_id=query_id,
         )
 
     async def _merge(
-        self, request: QueryRequest, query_id: str, gathered: Gathered, scrubbed: ScrubbedQuestion, emit: Emit
+        self,
+        request: QueryRequest,
+        query_id: str,
+        gathered: Gathered,
+        scrubbed: ScrubbedQuestion,
+        emit: Emit,
+        left_s: float,
     ) -> QueryResponse:
-        released = [reply for reply in gathered.replies if not reply.withheld]
+        released, scores = comparable([reply for reply in gathered.replies if not reply.withheld])
         candidates = [reply for reply in released if reply.text]
-        merged, note = await self._merged(request, candidates, scrubbed, emit)
+        merged, note = await self._merged(request, candidates, scrubbed, emit, left_s)
         return QueryResponse(
             query_id=query_id,
             answer=merged.text or None,
@@ -202,23 +218,37 @@ class QueryService:
             timings={},
             promise=promise_for(request.answer_mode, released),
             note=note,
+            scores=scores,
         )
 
     async def _merged(
-        self, request: QueryRequest, candidates: Sequence[NodeAnswer], scrubbed: ScrubbedQuestion, emit: Emit
+        self,
+        request: QueryRequest,
+        candidates: Sequence[NodeAnswer],
+        scrubbed: ScrubbedQuestion,
+        emit: Emit,
+        left_s: float,
     ) -> tuple[Aggregate, str]:
         """The merged answer, blank if there is none, and a note to it."""
         if request.answer_mode is AnswerMode.CONSENSUS:
             found = await self.consenting.merge(candidates, request.min_support)
             merged = Aggregate(text=found.text, contributors=found.contributors, method="consensus")
             return merged, note_of(found, request.min_support)
-        # under dp all scores are equal, so that the best one would be anybody's
-        usual = "medoid" if request.answer_mode is AnswerMode.DP else self.default_aggregation
-        method = request.aggregation or usual
+        method = self._method(request)
         if not candidates:
             return Aggregate(text="", contributors=(), method=method), ""
-        merged = await followed(self.aggregators[method], request.question, candidates, scrubbed, emit)
-        return merged, ""
+        try:
+            async with asyncio.timeout(max(left_s, _LEAST_MERGE_S)):
+                return await followed(self.aggregators[method], request.question, candidates, scrubbed, emit), ""
+        except TimeoutError:
+            if method == _AT_ONCE:
+                raise
+            return await self.aggregators[_AT_ONCE].aggregate(request.question, candidates), _LATE
+
+    def _method(self, request: QueryRequest) -> str:
+        # under dp all scores are equal, so that the best one would be anybody's
+        usual = "medoid" if request.answer_mode is AnswerMode.DP else self.default_aggregation
+        return request.aggregation or usual
 
 
 def check_known(wanted: Collection[str], registry: Registry) -> None:
@@ -229,9 +259,10 @@ def check_known(wanted: Collection[str], registry: Registry) -> None:
 
 def _require_quorum(gathered: Gathered, min_nodes: int) -> None:
     if len(gathered.replies) < min_nodes:
+        is_late = "deadline_exceeded" in gathered.failed.values()
         raise QuorumError(
-            f"{len(gathered.replies)} of at least {min_nodes} nodes replied by the deadline.",
-            "Lower min_nodes, raise deadline_s, or see `failed` for the nodes to mend.",
+            f"{len(gathered.replies)} of at least {min_nodes} nodes replied{' by the deadline' if is_late else ''}.",
+            f"Lower min_nodes, {'raise deadline_s, ' if is_late else ''}or see `failed` for the nodes to mend.",
             failed=[{"node": node, "code": code} for node, code in sorted(gathered.failed.items())],
         )
 

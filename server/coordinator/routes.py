@@ -11,9 +11,11 @@ from frag.errors import FragError
 from server.coordinator.bodies import json_body, json_response
 from server.coordinator.enrollment import EnrollRequest, IdentityRequest
 from server.coordinator.event_stream import Send, event, stream
+from server.coordinator.feedback import FeedbackRequest
 from server.coordinator.query import QueryRequest
 from server.coordinator.sessions import serve_node
 from server.coordinator.state import STATE
+from server.sealed.relay import MAX_SEALED_BODY_BYTES
 from server.telemetry.metrics import CONTENT_TYPE
 from server.wire.messages import Ready
 
@@ -66,6 +68,15 @@ async def query(request: web.Request) -> web.StreamResponse:
     return json_response(answered)
 
 
+@routes.post("/v1/query/{query}/feedback")
+async def feedback(request: web.Request) -> web.Response:
+    """Takes a rating, and what would have been right, to the nodes that an answer rests on."""
+    state = request.app[STATE]
+    caller = await state.gate.admit(request.headers.get("Authorization"), "query")
+    asked = await json_body(request.clone(client_max_size=MAX_SEALED_BODY_BYTES), FeedbackRequest)
+    return json_response(await state.feedback.give(request.match_info["query"], asked, caller.label))
+
+
 async def _stream(request: web.Request, asked: QueryRequest) -> web.StreamResponse:
     state = request.app[STATE]
 
@@ -103,6 +114,7 @@ def _node_view(link: object, node_id: str) -> dict[str, object]:
         "prompt_version": ready.prompt_version if ready else None,
         "has_profile": ready is not None and ready.profile is not None,
         "sealing_key": ready.sealing_key if ready else None,
+        "personal_gain": ready.personal_gain if ready else None,
         "withholds": ready.withholds if ready else "",
     }
 

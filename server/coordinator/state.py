@@ -14,6 +14,7 @@ from server.coordinator.answer_views import QueryResponse
 from server.coordinator.auth import Gate
 from server.coordinator.database import Database
 from server.coordinator.enrollment import Enrollment
+from server.coordinator.feedback import FeedbackService
 from server.coordinator.links import Registry
 from server.coordinator.query import QueryRequest, QueryService
 from server.coordinator.standing.service import StandingService
@@ -43,11 +44,13 @@ class CoordinatorState:
     exchange: Exchange
     watch: CoordinatorWatch
     log_key: bytes = field(repr=False)
+    feedback: FeedbackService
     activity: Activity = field(default_factory=Activity)
 
     def log_query(self, asked: QueryRequest, answered: QueryResponse) -> None:
         """One line per question: a keyed hash and counts, never text."""
         self.activity.note(answered)
+        self.feedback.contributors.note(answered)
         digest = hmac.new(self.log_key, asked.question.encode(), hashlib.sha256).hexdigest()[:16]
         _log.info(
             "query",

@@ -17,6 +17,7 @@ class LazyWriter:
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._worker: InferenceWorker | None = None
+        self._expected: asyncio.Task[InferenceWorker] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -24,7 +25,16 @@ class LazyWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._expected is not None:
+            self._expected.cancel()
+            await asyncio.gather(self._expected, return_exceptions=True)
         await self._stack.aclose()
+
+    def expect(self) -> None:
+        """Begins to load while nodes answer; what goes wrong is told to whoever asks for the worker."""
+        if self._expected is None or self._expected.done():
+            self._expected = asyncio.create_task(self.worker())
+            self._expected.add_done_callback(_look_away)
 
     async def worker(self) -> InferenceWorker:
         """Raises ModelError when the model is missing or corrupt."""
@@ -34,3 +44,9 @@ class LazyWriter:
 
                 self._worker = await self._stack.enter_async_context(inference_worker(self._models))
             return self._worker
+
+
+def _look_away(task: "asyncio.Task[InferenceWorker]") -> None:
+    """Takes note of a failure, which is raised anew where the worker is needed."""
+    if not task.cancelled():
+        task.exception()

@@ -11,7 +11,8 @@ from cryptography.x509 import load_der_x509_certificate
 from frag.errors import UnreachableError
 from server.doctor.files import validity
 from server.doctor.finding import UnwellError
-from server.node.process import ClientChannel, Peer
+from server.node.client_channel import ClientChannel
+from server.node.process import Peer
 from server.wire import identity
 from server.wire.handshake import prove_node
 

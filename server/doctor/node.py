@@ -14,9 +14,11 @@ from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
 from retrievers.database import DATABASE_NAME, connect, index_errors
+from retrievers.generations import folder_of
 from server.doctor import network
 from server.doctor.files import key_permissions, model_checks
 from server.doctor.finding import Check, UnwellError
+from server.node.journal import Journal
 from server.node.policy import NodePolicy
 from server.node.private_answering import decoding_rule
 from server.node.process import Peer
@@ -31,9 +33,17 @@ def node_checks(folder: NodeFolder, *, verify: bool) -> list[Check]:
         settings = folder.settings()
     except FragError:
         return checks
-    checks += [Check("policy", lambda: policy(settings)), Check("ledger", lambda: ledger(folder))]
-    if settings.telemetry.metrics_port:
-        checks.append(Check("metrics port", lambda: metrics_port(folder, settings.telemetry.metrics_port)))
+    checks += [
+        Check("policy", lambda: policy(settings)),
+        Check("ledger", lambda: ledger(folder)),
+        Check("journal", lambda: journal(folder, settings)),
+    ]
+    ports = {"telemetry.metrics_port": settings.telemetry.metrics_port, "local.port": settings.local.port}
+    checks += [
+        Check(field.split(".")[0].replace("telemetry", "metrics") + " port", partial(port, folder, number, field))
+        for field, number in ports.items()
+        if number
+    ]
     checks += [Check(f"index {c.name}", partial(index, folder, c)) for c in settings.collections]
     if (roster := settings.roster) is not None:
         checks.append(Check("roster", lambda: f"{len(pinned_nodes(roster.file, roster.operators))} nodes"))
@@ -77,8 +87,8 @@ def policy(settings: NodeSettings) -> str:
     return f"answers in {', '.join(modes)}"
 
 
-def metrics_port(folder: NodeFolder, number: int) -> str:
-    """Raises UnwellError when another program holds the port of the metrics."""
+def port(folder: NodeFolder, number: int, field: str) -> str:
+    """Raises UnwellError when another program holds a port of the node."""
     if read_status(folder) is not None:
         return f"{number}: the node runs"
     with socket.socket() as probe:
@@ -88,9 +98,23 @@ def metrics_port(folder: NodeFolder, number: int) -> str:
         except OSError as error:
             raise UnwellError(
                 f"127.0.0.1:{number} cannot be bound: {error.strerror}.",
-                "Stop the program that holds it, or change telemetry.metrics_port in node.toml.",
+                f"Stop the program that holds it, or change {field} in node.toml.",
             ) from error
     return f"{number}: free"
+
+
+def journal(folder: NodeFolder, settings: NodeSettings) -> str:
+    """Raises UnwellError when an entry of the release journal was changed or removed."""
+    if not folder.journal.exists():
+        return "nothing has left yet"
+    with closing(Journal.open(folder.journal, settings.local.journal_days)) as opened:
+        broken_at = opened.verify().broken_at
+    if broken_at is not None:
+        raise UnwellError(
+            f"The chain of the release journal is broken at entry {broken_at}.",
+            f"Somebody changed {folder.journal}: compare it with a backup; the node goes on behind what is there.",
+        )
+    return "its chain holds"
 
 
 def ledger(folder: NodeFolder) -> str:
@@ -108,7 +132,7 @@ def index(folder: NodeFolder, collection: CollectionSettings) -> str:
             f"The folder {collection.folder} does not exist.",
             "Make it, or mend `folder` in node.toml.",
         )
-    path = folder.index / collection.name / DATABASE_NAME
+    path = folder_of(folder.index, collection.name) / DATABASE_NAME
     again = f"frag node ingest --folder {folder.folder} --collection {collection.name}"
     if not path.is_file():
         raise UnwellError("Nothing has been indexed.", f"Run `{again}`.")

@@ -43,5 +43,5 @@ def show(found: dict[str, list[Finding]]) -> None:
 
 
 def _told(finding: Finding) -> str:
-    told = finding.what.replace("[", r"\[")
-    return f"{told}\n→ {finding.mend}".replace("→ \n", "") if finding.mend else told
+    told = f"{finding.what}\n→ {finding.mend}" if finding.mend else finding.what
+    return told.replace("[", r"\[")

@@ -53,7 +53,7 @@ def load_labelled(path: Path) -> list[LabelledText]:
     """Raises BadRequestError when the file is missing or of another form."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return [
+        texts = [
             LabelledText(
                 row["full_text"],
                 tuple((s["start_position"], s["end_position"], s["entity_type"]) for s in row["spans"]),
@@ -63,6 +63,9 @@ def load_labelled(path: Path) -> list[LabelledText]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRequestError(f"The labelled texts {path} cannot be read: {type(error).__name__}.", _MEND) from error
+    if not texts:
+        raise BadRequestError(f"There is no labelled text in {path}.", _MEND)
+    return texts
 
 
 def fold_of(template: str, num_folds: int) -> int:

@@ -20,9 +20,9 @@ from server.evaluation.datasets import LabelledQuestion
 from server.evaluation.measures import Citations
 from server.evaluation.wire_meter import WireMeter, wire_meter
 from server.local_federation import LocalFederation, free_port
-from server.node.answering import document_alias
 from server.node.assembly import load_embedder
 from server.node.datasets import Datasets
+from server.node.found import document_alias
 
 _COLLECTION = "documents"
 _TOP_K = 20

@@ -1,12 +1,10 @@
 """question → search → generate → release, inside one silo. Nothing returns from here that `release` has not passed."""
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from frag.answers.calibration import answer_score
@@ -15,10 +13,13 @@ from frag.policy_settings import PolicySettings
 from frag.privacy.release import Draft, ReleaseRules, Withheld, release
 from frag.protocols import Embedder, FloatArray
 from frag.settings import ModelSettings
-from frag.types import AnswerMode, Citation, Generation, GenerationRequest, Hit, NodeAnswer, RetrievalMode
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer, RetrievalMode
 from retrievers.store import DocumentStore
+from server.node.found import Found, Scores, document_alias
+from server.node.indices import Indices, LiveIndices
 from server.node.inference import InferenceWorker
 from server.node.masking import Masked, Masking
+from server.node.parts import Remembers
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering, unit_name
 from server.node.profile import Voter, united
@@ -27,14 +28,6 @@ from server.wire.messages import Ask
 
 _ATTEMPTS = 3
 """At an answer whose documents change while it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit and the collection that it lies in."""
-
-    collection: str
-    hit: Hit
 
 
 class NodeAnswering:
@@ -54,19 +47,20 @@ class NodeAnswering:
         workers: ThreadPoolExecutor,
         alias_key: bytes,
         private: PrivateAnswering | None = None,
+        indices: LiveIndices | None = None,
     ) -> None:
         self._node_id = node_id
         self._policy = policy
         self._rules = rules
         self._models = models
-        self._stores = stores
-        self._embedder = embedder
+        self._indices = indices or LiveIndices(Indices(embedder=embedder, stores=stores))
         self._worker = worker
         self._masking = masking
         self._workers = workers
         self._alias_key = alias_key
         self._private = private
-        self._open = {name: store for name, store in stores.items() if name not in policy.under_dp()}
+        self._open = [name for name in stores if name not in policy.under_dp()]
+        self.remembers: Remembers | None = None
 
     @property
     def worker(self) -> InferenceWorker | None:
@@ -84,58 +78,63 @@ class NodeAnswering:
 
     def describe(self) -> tuple[tuple[AnswerMode, ...], str, int]:
         """Allowed modes, embedder fingerprint, number of documents; of those under `dp` not even the number is said."""
-        return (
-            self._policy.modes(),
-            self._embedder.fingerprint,
-            sum(store.count() for store in self._open.values()),
-        )
+        with self._indices.using() as now:
+            number = sum(now.stores[name].count() for name in self._open)
+            return self._policy.modes(), now.embedder.fingerprint, number
+
+    @property
+    def indices(self) -> LiveIndices:
+        """What is searched, and may change over."""
+        return self._indices
 
     @property
     def stores(self) -> Mapping[str, DocumentStore]:
         """The index of each collection."""
-        return self._stores
+        return self._indices.stores
 
     def ingest(self, folders: Mapping[str, Path]) -> None:
         """Brings each named collection up to date with its folder. Blocking."""
         for name, folder in folders.items():
-            self._stores[name].ingest([folder], remove_missing=True)
+            self.stores[name].ingest([folder], remove_missing=True)
 
     def look_up(self, question: str, number: int) -> list[str]:
         """Texts of the best passages, best first; for training on this node. Blocking.
 
         Collections under `dp` have none to give: what is trained on them would speak of them without a bound.
         """
-        vector = self.embed([question])[0]
-        hits = [
-            hit
-            for store in self._open.values()
-            for hit in store.search_vector(vector, question, number, RetrievalMode.DENSE)
-        ]
+        with self._indices.using() as now:
+            vector = now.embedder.embed([question])[0]
+            hits = [
+                hit
+                for name in self._open
+                for hit in now.stores[name].search_vector(vector, question, number, RetrievalMode.DENSE)
+            ]
         return [hit.text for hit in sorted(hits, key=lambda hit: -hit.score)[:number]]
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors [texts, dimension]. Blocking."""
-        return self._embedder.embed(texts)
+        return self.embedder.embed(texts)
 
     @property
     def embedder(self) -> Embedder:
-        """What questions and passages are compared by."""
-        return self._embedder
+        """What questions and passages are compared by now."""
+        return self._indices.now.embedder
 
     def voters(self) -> dict[str, Voter]:
         """Who counts in the topic profile, by unit: a document, or a person of a collection under `dp`. Blocking."""
         under_dp = self._policy.under_dp()
         found: dict[str, list[Voter]] = {}
-        for name, store in self._stores.items():
-            collection = under_dp.get(name)
-            for document_id, vector in store.document_vectors().items():
-                unit = unit_name(collection, document_id) if collection else f"open:{name}/{document_id}"
-                found.setdefault(unit, []).append(Voter(name, vector, pays=collection is not None))
+        with self._indices.using() as now:
+            for name, store in now.stores.items():
+                collection = under_dp.get(name)
+                for document_id, vector in store.document_vectors().items():
+                    unit = unit_name(collection, document_id) if collection else f"open:{name}/{document_id}"
+                    found.setdefault(unit, []).append(Voter(name, vector, pays=collection is not None))
         return {unit: united(voters) for unit, voters in found.items()}
 
     def snapshot(self) -> str:
         """Names the state of every index, such as `documents@12`."""
-        return " ".join(f"{name}@{store.revision()}" for name, store in sorted(self._stores.items()))
+        return " ".join(f"{name}@{store.revision()}" for name, store in sorted(self.stores.items()))
 
     async def answer(self, ask: Ask) -> NodeAnswer:
         """A released answer, a retrieval-only reply, or the reason why nothing is released."""
@@ -147,45 +146,52 @@ class NodeAnswering:
         for _ in range(_ATTEMPTS):
             answer, found = await self._attempt(names, ask)
             if await asyncio.get_running_loop().run_in_executor(self._workers, self._are_still_here, found):
+                if self.remembers:
+                    await self.remembers.remember(ask, answer, found[: self._models.context_passages])
                 return answer
         return self._withheld(ask, "documents_changed")
 
     def _are_still_here(self, found: Sequence[Found]) -> bool:
-        """Whether nothing that an answer was made from has been deleted or changed since it was found."""
-        return all(
-            self._stores[name].holds(item.hit.chunk_id for item in found if item.collection == name)
-            for name in {item.collection for item in found}
-        )
+        """Whether nothing that an answer was made from has been deleted or changed since it was found.
+
+        An index that is no longer searched cannot tell: what was deleted since is still in it.
+        """
+        with self._indices.using() as now:
+            return all(now.stores[item.collection] is item.index for item in found) and all(
+                now.stores[name].holds(item.hit.chunk_id for item in found if item.collection == name)
+                for name in {item.collection for item in found}
+            )
 
     async def _attempt(self, names: Sequence[str], ask: Ask) -> tuple[NodeAnswer, list[Found]]:
         """An answer, and all that was found for it."""
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         with stage("search"):
-            vector, found = await loop.run_in_executor(self._workers, self._search, names, ask)
+            vector, found, scores = await loop.run_in_executor(self._workers, self._search, names, ask)
         timings = {"search": _ms_since(started)}
         citations = self._cite(found)
         if ask.retrieve_only:
             sources = NodeAnswer(node_id=self._node_id, mode=ask.answer_mode, citations=citations, timings_ms=timings)
-            return sources, found
+            return scores.noted(sources), found
         evidence = max((item.hit.score for item in found), default=-1.0)
         if evidence < self._rules.min_evidence:
             return self._withheld(ask, "no_evidence", timings), found
         if self._worker is None:
             return self._withheld(ask, "no_language_model", timings), found
-        return await self._write(self._worker, ask, vector, found, evidence, citations, timings), found
+        return scores.noted(await self._write(self._worker, ask, vector, found, evidence, citations, timings)), found
 
-    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found]]:
+    def _search(self, names: Sequence[str], ask: Ask) -> tuple[FloatArray, list[Found], Scores]:
         """The question's vector, and the `top_k` best over the named collections; their cosines compare."""
-        vector = self._embedder.embed([ask.question])[0]
-        found = [
-            Found(name, hit)
-            for name in names
-            for hit in self._stores[name].search_vector(vector, ask.question, ask.top_k, ask.retrieval)
-        ]
+        with self._indices.using() as now:
+            vector = now.embedder.embed([ask.question])[0]
+            found = [
+                Found(name, hit, now.stores[name])
+                for name in names
+                for hit in now.stores[name].search_vector(vector, ask.question, ask.top_k, ask.retrieval)
+            ]
         if len(names) > 1:
             found.sort(key=lambda item: -item.hit.score)
-        return vector, found[: ask.top_k]
+        return vector, found[: ask.top_k], Scores(now.embedder.fingerprint, now.scale)
 
     async def _write(
         self,
@@ -274,8 +280,8 @@ class NodeAnswering:
         """Which documents stand behind pseudonyms, as `collection/id`. For the node's operator alone. Blocking."""
         named = {
             document_alias(self._alias_key, name, info.document_id): f"{name}/{info.document_id}"
-            for name, store in self._open.items()
-            for info in (store.list_documents() if aliases else ())
+            for name in self._open
+            for info in (self.stores[name].list_documents() if aliases else ())
         }
         return {alias: named[alias] for alias in aliases if alias in named}
 
@@ -288,12 +294,6 @@ class NodeAnswering:
             alias = document_alias(self._alias_key, item.collection, item.hit.document_id)
             best[alias] = max(best.get(alias, -1.0), item.hit.score)
         return tuple(Citation(document_alias=alias, score=score) for alias, score in best.items())
-
-
-def document_alias(key: bytes, collection: str, document_id: str) -> str:
-    """A pseudonym that only the node can resolve: 16 hex digits of HMAC-SHA256 under its own key."""
-    name = f"{collection}\0{document_id}".encode()
-    return hmac.new(key, name, hashlib.sha256).hexdigest()[:16]
 
 
 def _ms_since(started: float) -> float:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from frag.models import Kind, locate
@@ -18,10 +19,13 @@ from frag.types import AnswerMode
 from retrievers.embedding import SentenceEmbedder
 from retrievers.store import DocumentStore
 from server.node.answering import NodeAnswering
+from server.node.indices import LiveIndices
 from server.node.inference import InferenceWorker
 from server.node.masking import Masking, Warming, fingerprint
+from server.node.opening import open_indices
 from server.node.policy import NodePolicy
 from server.node.private_answering import PrivateAnswering
+from server.node.terms import hold_to_terms
 
 
 def load_embedder(models: ModelSettings, *, one_by_one: bool = False) -> SentenceEmbedder:
@@ -39,6 +43,11 @@ def load_embedder(models: ModelSettings, *, one_by_one: bool = False) -> Sentenc
     if one_by_one:
         return SentenceEmbedder(folder, threads=models.threads, batch_size=1)
     return SentenceEmbedder(folder, threads=models.threads)
+
+
+def load_named(models: ModelSettings, embedder: str, *, one_by_one: bool = False) -> SentenceEmbedder:
+    """The embedder of that name, under these settings otherwise. Raises ModelError."""
+    return load_embedder(models.model_copy(update={"embedder": embedder}), one_by_one=one_by_one)
 
 
 def load_language_model(models: ModelSettings) -> LanguageModel:
@@ -72,23 +81,27 @@ async def open_answering(
     Raises:
         ModelError: A model is missing or corrupt.
         IndexStoreError: An index cannot be opened.
-        LedgerError: The ledger is needed and cannot be opened.
+        LedgerError: The ledger is needed and cannot be opened, or units would get more than they were promised.
     """
     async with AsyncExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(max_workers=2, thread_name_prefix="silo"))
-        embedder = await asyncio.to_thread(load_embedder, models)
         rules = NodePolicy(policy, collections)
-        stores = await asyncio.to_thread(open_stores, index_folder, collections, embedder)
-        for store in stores.values():
-            stack.callback(store.close)
+        names = [collection.name for collection in collections]
+        load = partial(load_named, models)
+        opened_now = await asyncio.to_thread(open_indices, index_folder, names, models.embedder, load)
+        indices = LiveIndices(opened_now)
+        stack.callback(indices.close)
+        embedder, stores = indices.embedder, indices.stores
         if worker is None and models.language_model != NO_LANGUAGE_MODEL:
             worker = await stack.enter_async_context(inference_worker(models))
         patterns = PatternRedactor(policy.entity_types)
         masking = Masking(passages=patterns, answers=patterns, patterns=patterns)
         if set(rules.modes()) - {AnswerMode.NONE, AnswerMode.DP}:
-            open_ = {name: store for name, store in stores.items() if name not in rules.under_dp()}
-            masking = await _open_masking(stack, models, policy, index_folder, open_)
+            open_ = [name for name in stores if name not in rules.under_dp()]
+            masking = await _open_masking(stack, models, policy, index_folder, indices, open_)
         private = None
+        if ledger is not None:
+            await asyncio.to_thread(hold_to_terms, ledger, policy, collections)
         if ledger is not None and rules.under_dp():
             opened = await asyncio.to_thread(Ledger.open, ledger)
             stack.callback(opened.close)
@@ -102,6 +115,7 @@ async def open_answering(
                 redactor=patterns,
                 ledger=opened,
                 workers=workers,
+                indices=indices,
             )
         yield NodeAnswering(
             node_id=node_id,
@@ -115,6 +129,7 @@ async def open_answering(
             workers=workers,
             alias_key=alias_key,
             private=private,
+            indices=indices,
         )
 
 
@@ -123,18 +138,18 @@ async def _open_masking(
     models: ModelSettings,
     policy: PolicySettings,
     index_folder: Path,
-    stores: Mapping[str, DocumentStore],
+    indices: LiveIndices,
+    names: Sequence[str],
 ) -> Masking:
     """Recognising persons takes seconds to load, and only the modes that filter ask for it."""
-    names = policy.names
     full = await asyncio.to_thread(
-        lambda: PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types, names=names)
+        lambda: PresidioRedactor(locate(models.ner, Kind.NER), policy.entity_types, names=policy.names)
     )
     file = index_folder / "redactions.db"
     cache = await asyncio.to_thread(RedactionCache.open, file, full, fingerprint(models, policy))
     stack.callback(cache.close)
     worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="masking"))
-    warming = asyncio.create_task(Warming(cache, stores, worker).run())
+    warming = asyncio.create_task(Warming(cache, indices.stores, worker, names).run())
     stack.push_async_callback(_cancelled, warming)
     return Masking(passages=cache, answers=full, patterns=PatternRedactor(policy.entity_types))
 

@@ -6,7 +6,7 @@ examples in msgpack. Knows nothing of training.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +57,18 @@ class Datasets:
             raise ConflictError(f"There is a data set {name} already.", "Choose another name, or give --replace.")
         examples, num_duplicates = read_counted(path, columns or Columns())
         return self._write(name, examples, num_duplicates, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def extend(self, name: str, examples: Sequence[Example]) -> DatasetInfo:
+        """Adds examples that it does not hold yet; makes the data set when there is none. Raises DatasetError."""
+        held: list[Example] = []
+        num_duplicates = 0
+        with suppress(NotFoundError):
+            held, num_duplicates = self.load(name), self.info(name).num_duplicates
+        known = {(example.example_id, example.unit) for example in held}
+        new = {(example.example_id, example.unit): example for example in examples}
+        added = [example for identity, example in new.items() if identity not in known]
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return self._write(name, [*held, *added], num_duplicates + len(examples) - len(added), now)
 
     def keep(self, name: str, wanted: Callable[[Example], bool]) -> int:
         """Drops the examples that are not wanted, and the data set itself when none is left; returns how many went.

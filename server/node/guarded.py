@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -213,3 +213,13 @@ class GuardedProfiles:
 
 def _withheld(ask: Ask) -> NodeAnswer:
     return NodeAnswer(node_id="", mode=ask.answer_mode, withheld=STOPPED)
+
+
+def recorder_of_gains(gate: Gate) -> Callable[[str, float], Awaitable[None]]:
+    """Writes down the one number that is told of a personal prompt. Raises ReleaseStoppedError."""
+
+    async def record(version: str, gain: float) -> None:
+        digest = gate.journal.hash_of(msgspec.json.encode(gain))
+        await gate.record(Entry(kind="training", job=version, num_bytes=8, content_hash=digest))
+
+    return record

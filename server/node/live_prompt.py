@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,9 @@ class LivePrompt:
         self._exchange = exchange
         self._embedder = embedder
         self.version = ""
+        self.on_live: Callable[[str, Path], None] = lambda _version, _file: None
+        self._sha256 = ""
+        self._turn = asyncio.Lock()
 
     async def restore(self) -> None:
         """Makes the last good version live again. One that fits no more is left out, with a line in the log."""
@@ -64,10 +68,39 @@ class LivePrompt:
         await asyncio.to_thread(write_private, self._pointer, pointer)
         _log.info("prompt_live", version=request.version or "none")
 
+    async def use_embedder(self, fingerprint: str) -> None:
+        """Questions are embedded by this one from now on.
+
+        A prompt that was trained with another goes out of use, and the model answers as it is; one that was kept for
+        this one comes back.
+        """
+        self._embedder = fingerprint
+        live = self._worker.live
+        if live is not None and live.embedder not in ("", fingerprint):
+            await self._worker.go_live(None)
+            _log.warning("prompt_withdrawn", version=self.version, reason="trained with another embedder")
+            self.version = ""
+        elif live is None:
+            await self.restore()
+
     async def _flip(self, version: str, sha256: str) -> None:
-        adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
-        await self._worker.go_live(adaptation)
-        self.version = version
+        async with self._turn:
+            adaptation = await asyncio.to_thread(self._read, version, sha256) if version else None
+            await self._worker.go_live(adaptation)
+            self.version, self._sha256 = version, sha256
+        self.on_live(version, self._file(sha256))
+
+    async def again(self) -> None:
+        """Answers with the live version as it is shared. Raises ModelError when its file is damaged."""
+        await self._flip(self.version, self._sha256)
+
+    async def adopt(self, version: str, personal: Adaptation) -> bool:
+        """Answers with a personal form of `version`, if that is still live. Raises ModelError when it does not fit."""
+        async with self._turn:
+            if self.version != version:
+                return False
+            await self._worker.go_live(personal)
+            return True
 
     def _read(self, version: str, sha256: str) -> Adaptation:
         content = self._file(sha256).read_bytes()

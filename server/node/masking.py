@@ -102,19 +102,31 @@ class Warming:
         cache: Remembers.
         stores: All that is answered from; their chunks alone stay in the cache.
         worker: One thread, so that questions keep theirs.
+        names: Of the stores that are looked at; None: of all.
     """
 
-    def __init__(self, cache: RedactionCache, stores: Mapping[str, DocumentStore], worker: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        cache: RedactionCache,
+        stores: Mapping[str, DocumentStore],
+        worker: ThreadPoolExecutor,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self._cache = cache
         self._stores = stores
+        self._names = list(stores) if names is None else names
         self._worker = worker
         self._done: dict[str, tuple[int, int]] = {}  # revision, last chunk id
+        self._seen: list[DocumentStore] = []
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, self._forget)
         while True:
-            more = [await loop.run_in_executor(self._worker, self._step, name) for name in self._stores]
+            stores = [self._stores[name] for name in self._names]
+            if stores != self._seen:  # at first, and when another embedder has cut the documents anew
+                self._seen, self._done = stores, {}
+                await loop.run_in_executor(self._worker, self._forget)
+            more = [await loop.run_in_executor(self._worker, self._step, name) for name in self._names]
             await asyncio.sleep(0 if any(more) else _EVERY_S)
 
     def _step(self, name: str) -> bool:
@@ -137,7 +149,7 @@ class Warming:
     def _forget(self) -> None:
         """Passages that are gone."""
         try:
-            self._cache.keep_only(chain.from_iterable(map(_texts, self._stores.values())))
+            self._cache.keep_only(chain.from_iterable(map(_texts, self._seen)))
         except IndexStoreError as error:
             _log.warning("passages_not_searched", code=error.code)
 

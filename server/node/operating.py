@@ -1,20 +1,29 @@
 """What the operator does from the command line, to a node that runs or to its folder."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from frag.errors import UnreachableError
+from retrievers.checking import IndexCheck, check_folder
 from retrievers.compaction import Compaction, compact_folder
+from retrievers.generations import CHANGE_LOCK, coming_folders, folder_of, is_there
+from retrievers.locking import shared
+from retrievers.succession import drop_gone
 from server.node.journal import Entry, Journal
 from server.node.local.client import address_of, call
 from server.node.local.receiving import sweep
 from server.node.state import NodeFolder
 from server.node.switch import ReleaseSwitch
+
+_RATED = {1: "up", 0: "–", -1: "down"}
 
 
 def stop(folder: NodeFolder, reason: str) -> str:
@@ -88,8 +97,28 @@ def compact(folder: NodeFolder) -> dict[str, Compaction]:
     for collection in folder.settings().collections:
         if address_of(folder) is None:
             sweep(collection.folder)
-        done[collection.name] = compact_folder(folder.index / collection.name)
+        with shared(folder.index / CHANGE_LOCK):
+            done[collection.name] = compact_folder(folder_of(folder.index, collection.name))
+            compact_coming(folder.index, [collection.name])
     return done
+
+
+def check(folder: NodeFolder, questions: int) -> dict[str, IndexCheck]:
+    """Checks the index of every collection. Raises IndexStoreError."""
+    names = [collection.name for collection in folder.settings().collections]
+    return {name: check_folder(folder_of(folder.index, name), questions) for name in names}
+
+
+def compact_coming(index_folder: Path, collections: Sequence[str]) -> None:
+    """Compacts indices that are being made for another embedder, without what was deleted meanwhile.
+
+    Raises IndexStoreError or NotReadyError.
+    """
+    for name in collections:
+        for coming in coming_folders(index_folder, name):
+            if is_there(coming):
+                drop_gone(folder_of(index_folder, name), coming)
+                compact_folder(coming)
 
 
 def read_journal(folder: NodeFolder, limit: int) -> dict[str, Any]:
@@ -122,3 +151,26 @@ def print_journal(read: dict[str, Any]) -> None:
     verdict = read["verdict"]
     state = "whole" if verdict["broken_at"] is None else f"BROKEN at entry {verdict['broken_at']}"
     console.print(f"{verdict['num_entries']} entries; the chain is {state}. Its head: {verdict['head'] or '–'}")
+
+
+def print_feedback(said: dict[str, Any]) -> None:
+    """What waits with its text, then how answers were rated. For the operator's own terminal."""
+    console = Console(highlight=False)
+    for held in said["feedback"]:
+        head = f"{held['remark_id']}  {held['state']}  {_RATED[held['rating']]}  key {held['key']}"
+        console.print(Text(head), style="bold" if held["state"] == "pending" else "dim")
+        if held["state"] == "pending":
+            console.print(Text(f"   asked: {_printable(held['question'])}"))
+            console.print(Text(f"   right: {_printable(held['correction'])}"))
+        elif held["reason"]:
+            console.print(Text(f"   {held['reason'].replace('_', ' ')}"), style="dim")
+    for version, counts in said["ratings"].items():
+        name = version or "the model as it is"
+        console.print(Text(f"{name}: {counts['up']} up, {counts['down']} down, {counts['neither']} neither"))
+    if not said["feedback"]:
+        console.print("Nobody has said anything yet.")
+
+
+def _printable(text: str) -> str:
+    """Strangers' text on a terminal: without what could steer it."""
+    return "".join(character if character.isprintable() else " " for character in text)

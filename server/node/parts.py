@@ -1,14 +1,17 @@
 """What stands behind a node's connection: the real parts, or stand-ins in benchmarks and tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
 from frag.types import AnswerMode, NodeAnswer
+from server.node.found import Found
 from server.wire.messages import (
     Ask,
     DriftSign,
+    Feedback,
     KeywordStage,
     KeywordTerms,
     Progress,
@@ -75,6 +78,29 @@ class Keywords(Protocol):
     def terms(self) -> KeywordTerms: ...
 
     async def carry_out(self, request: KeywordStage) -> bytes: ...
+
+
+class Remembers(Protocol):
+    """What keeps the questions that were answered, so that something can be said of the answers."""
+
+    async def remember(self, ask: Ask, answer: NodeAnswer, shown: Sequence[Found]) -> None: ...
+
+
+class TakesFeedback(Protocol):
+    """What takes askers' feedback."""
+
+    def asked_by(self, query_id: str, asker: bytes) -> AbstractContextManager[None]:
+        """While a sealed question is answered: whose feedback alone will be taken."""
+
+    async def take(self, feedback: Feedback) -> None:
+        """Durable when it returns. Raises FragError with the code that the relay is told."""
+
+
+class HasGain(Protocol):
+    """What knows how much the node's own form of the live prompt gains. Never blocks."""
+
+    @property
+    def gain(self) -> float | None: ...
 
 
 class SeesDrift(Protocol):

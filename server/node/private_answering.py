@@ -24,6 +24,7 @@ from frag.privacy.redaction import redact
 from frag.protocols import Embedder, FloatArray, LanguageModel, PrivateLanguageModel, Redactor
 from frag.types import Adaptation, AnswerMode, GenerationRequest, Hit, NodeAnswer
 from retrievers.store import DocumentStore
+from server.node.indices import Indices, LiveIndices
 from server.node.inference import InferenceWorker
 from server.wire.messages import Ask
 
@@ -66,6 +67,7 @@ class PrivateAnswering:
         redactor: Finds identifiers by their form; looks at one passage, or at the answer, at a time.
         ledger: What units have spent.
         workers: For everything that blocks.
+        indices: What may change over, where `stores` and `embedder` do.
     """
 
     def __init__(
@@ -80,12 +82,12 @@ class PrivateAnswering:
         redactor: Redactor,
         ledger: Ledger,
         workers: ThreadPoolExecutor,
+        indices: LiveIndices | None = None,
     ) -> None:
         self._node_id = node_id
         self._settings = settings
         self._collections = collections
-        self._stores = stores
-        self._embedder = embedder
+        self._indices = indices or LiveIndices(Indices(embedder=embedder, stores=stores))
         self._worker = worker
         self._redactor = redactor
         self._ledger = ledger
@@ -125,9 +127,7 @@ class PrivateAnswering:
 
     def price(self, question: str) -> "Price":
         """What an answer would charge, and to how many units; charges nothing. For the operator alone. Blocking."""
-        vector = self._embedder.embed([question])[0]
-        floor = self._settings.min_evidence
-        units = best_passages([(c, self._stores[c.name].matches(vector, floor)) for c in self._collections])
+        _, units = self._near(question)
         able = sum(self._ledger.spent_by(unit.name) + self._rule.rho <= self._limit for unit in units)
         return Price(rho=self._rule.rho, rho_limit=self._limit, num_units=len(units), num_able=able)
 
@@ -137,20 +137,25 @@ class PrivateAnswering:
         Raises:
             LedgerError: The charge could not be made durable, or this question was charged before.
         """
-        return self._paid(self._embedder.embed([question])[0], rho, query_id)
+        return self._paid(self._near(question)[1], rho, query_id)
 
-    def _paid(self, vector: FloatArray, rho: float, query_id: str = "") -> list[str]:
-        """Finds the units, charges them, and only then hands out what those who could pay have to say."""
+    def _near(self, question: str) -> tuple[FloatArray, list[Unit]]:
+        """The question's vector, and every unit whose best passage is near enough."""
         floor = self._settings.min_evidence
-        units = best_passages([(c, self._stores[c.name].matches(vector, floor)) for c in self._collections])
+        with self._indices.using() as now:
+            vector = now.embedder.embed([question])[0]
+            return vector, best_passages([(c, now.stores[c.name].matches(vector, floor)) for c in self._collections])
+
+    def _paid(self, units: Sequence[Unit], rho: float, query_id: str = "") -> list[str]:
+        """Charges the units, and only then hands out what those who could pay have to say."""
         able = self._ledger.charge({unit.name: unit.collection for unit in units}, rho, self._limit, query_id)
         texts = {unit.name: unit.text for unit in units}
         return [texts[name] for name in able]
 
     def _prepare(self, question: str) -> tuple[GenerationRequest, list[str]]:
-        vector = self._embedder.embed([question])[0]
+        vector, units = self._near(question)
         request = GenerationRequest(question=question, question_vector=vector)
-        return request, [self._masked(text) for text in self._paid(vector, self._rule.rho)]
+        return request, [self._masked(text) for text in self._paid(units, self._rule.rho)]
 
     def _masked(self, text: str) -> str:
         return redact(text, self._redactor.find(text))[0]
@@ -218,7 +223,11 @@ def unit_name(collection: CollectionSettings, document_id: str) -> str:
 
     Edits, re-indexing and deletion do not change it, so what was spent stays spent.
     """
+    person = names_a_person(collection, document_id)
+    return f"person:{person}" if person else f"document:{collection.name}/{document_id}"
+
+
+def names_a_person(collection: CollectionSettings, document_id: str) -> str:
+    """Whom the collection's pattern finds in a document's id; empty when nobody."""
     found = re.search(collection.unit, document_id) if collection.unit else None
-    if found and found[1]:
-        return f"person:{found[1]}"
-    return f"document:{collection.name}/{document_id}"
+    return found[1] or "" if found else ""

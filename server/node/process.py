@@ -15,8 +15,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import frag
 from frag.errors import FragError, ProtocolError
+from server.node.client_channel import ClientChannel
 from server.node.offer import Offer
-from server.node.parts import Answers, Keywords, MayStop, Profiles, Seals, SeesDrift, TakesPrompts, Trains
+from server.node.parts import (
+    Answers,
+    HasGain,
+    Keywords,
+    MayStop,
+    Profiles,
+    Seals,
+    SeesDrift,
+    TakesFeedback,
+    TakesPrompts,
+    Trains,
+)
 from server.telemetry.node import NodeWatch
 from server.wire import identity
 from server.wire.answers import reply_message
@@ -27,8 +39,10 @@ from server.wire.messages import (
     Ask,
     Cancel,
     Failed,
+    Feedback,
     KeywordStage,
     Message,
+    Noted,
     Progress,
     Promote,
     Promoted,
@@ -48,7 +62,7 @@ _STEADY_S = 10.0
 _LOOK_S = 2.0
 _PROGRESS_S = 1.0
 
-Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage
+Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage | Feedback
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -63,29 +77,11 @@ class Peer:
     tls: ssl.SSLContext | None = None
 
 
-class ClientChannel:
-    """The handshake's view of a client-side WebSocket."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-
-    async def send_bytes(self, frame: bytes) -> None:
-        await self._socket.send_bytes(frame)
-
-    async def receive_bytes(self) -> bytes:
-        """Raises ProtocolError when the connection ends or a frame is not binary."""
-        frame = await self._socket.receive()
-        if frame.type is not aiohttp.WSMsgType.BINARY:
-            raise ProtocolError("The coordinator ended the connection during the handshake.")
-        data: bytes = frame.data
-        return data
-
-
 class NodeProcess:
     """Keeps one connection alive and answers what arrives on it.
 
-    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals` or `keywords` would do is
-    refused without them.
+    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals`, `keywords` or
+    `feedback` would do is refused without them.
     """
 
     def __init__(
@@ -99,7 +95,9 @@ class NodeProcess:
         seals: Seals | None = None,
         profiles: Profiles | None = None,
         keywords: Keywords | None = None,
+        feedback: TakesFeedback | None = None,
         gate: MayStop | None = None,
+        personal: HasGain | None = None,
         drifts: SeesDrift | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
@@ -111,7 +109,9 @@ class NodeProcess:
         self._seals = seals
         self._profiles = profiles
         self._keywords = keywords
+        self._feedback = feedback
         self._gate = gate
+        self._personal = personal
         self._drifts = drifts
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
@@ -162,10 +162,13 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await asyncio.to_thread(
-            Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts
-        )
+        self._offered = await self._look()
         await socket.send_bytes(encode(await self._ready()))
+
+    async def _look(self) -> Offer:
+        own = (self._trains, self._seals, self._profiles, self._gate)
+        more = (self._answers, self._personal, self._drifts, self._prompts)
+        return await asyncio.to_thread(Offer.of, *own, *more)
 
     async def _ready(self) -> Ready:
         modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
@@ -177,9 +180,10 @@ class NodeProcess:
             datasets=self._offered.datasets,
             sealing_key=self._offered.sealing_key,
             profile=self._offered.profile,
-            prompt_version=self._prompts.version if self._prompts else "",
+            prompt_version=self._offered.prompt_version,
             keywords=self._keywords.terms if self._keywords else None,
             withholds=self._offered.withholds,
+            personal_gain=self._offered.personal_gain,
             dataset_sizes=dict(self._offered.dataset_sizes),
             drift=self._offered.drift,
         )
@@ -190,9 +194,7 @@ class NodeProcess:
             await asyncio.sleep(_LOOK_S)
             if self._profiles:
                 await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await asyncio.to_thread(
-                Offer.of, self._trains, self._seals, self._profiles, self._gate, self._drifts
-            )
+            offered = await self._look()
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):
@@ -256,9 +258,16 @@ class NodeProcess:
             return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
         if isinstance(request, KeywordStage) and self._keywords is not None:
             return Summed(request_id=request.request_id, content=await self._keywords.carry_out(request))
+        return await self._note(request)
+
+    async def _note(self, request: Request) -> Message:
+        """What is acknowledged, and says nothing else."""
         if isinstance(request, Promote) and self._prompts is not None:
             await self._prompts.promote(request)
             return Promoted(request_id=request.request_id)
+        if isinstance(request, Feedback) and self._feedback is not None:
+            await self._feedback.take(request)
+            return Noted(request_id=request.request_id)
         return Failed(request_id=request.request_id, code="not_offered")
 
     async def _answer(self, request: Ask | SealedAsk) -> Message:

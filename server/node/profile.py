@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from frag.durable import write_private
-from frag.errors import FragError, LedgerError
+from frag.errors import FragError, LedgerError, NotReadyError
 from frag.policy_settings import DpSettings
 from frag.privacy.accounting import rho_within
 from frag.privacy.discrete_gaussian import discrete_gaussian
@@ -88,13 +88,16 @@ class ProfileDesk:
             _log.warning("profile_not_published", reason=type(error).__name__)
 
     def _publish(self, epoch: int) -> None:
+        embedder = self.embedder.fingerprint
         voters = self.voters()
         charged = self._charged({name: voter.collection for name, voter in voters.items() if voter.pays})
         rows = [voter.vector for name, voter in voters.items() if not voter.pays or name in charged]
         votes = np.stack(rows) if rows else np.zeros((0, self.embedder.dimension), np.float32)
         counts = topic_counts(votes, self.embedder.embed(ANCHOR_TEXTS))
+        if self.embedder.fingerprint != embedder:
+            raise NotReadyError("The embedder has changed meanwhile.", "The next epoch publishes.")
         profile = Profile(anchors=ANCHORS_ID, counts=noised(counts, partial(discrete_gaussian, self.settings.noise_sd)))
-        published = _Published(epoch=epoch, embedder=self.embedder.fingerprint, profile=profile)
+        published = _Published(epoch=epoch, embedder=embedder, profile=profile)
         write_private(self.file, msgspec.json.encode(published))
         self._published = published
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -21,6 +22,7 @@ from server.node.answering import NodeAnswering
 from server.node.datasets import Datasets
 from server.node.drift_desk import DriftDesk
 from server.node.exchange import Exchange
+from server.node.feedback.opening import open_feedback
 from server.node.gate import Gate
 from server.node.guarded import (
     GuardedAnswers,
@@ -29,6 +31,7 @@ from server.node.guarded import (
     GuardedProfiles,
     GuardedSeals,
     GuardedTraining,
+    recorder_of_gains,
 )
 from server.node.journal import Journal
 from server.node.keyword_voting import KeywordDesk
@@ -37,15 +40,17 @@ from server.node.local.app import operators_view
 from server.node.local.routes import LocalState
 from server.node.process import NodeProcess, Peer
 from server.node.profile import ProfileDesk
+from server.node.reembedding import Reembedding
 from server.node.state import NodeFolder, Status, write_status
 from server.node.switch import ReleaseSwitch
 from server.node.training.desk import TrainingDesk
 from server.node.training.forgetting import TrainingMemory
+from server.node.training.personal import PersonalDesk
 from server.node.training.private_rounds import PrivateRounds
 from server.node.training.process import TrainingProcess
 from server.node.training.summing import SumDesk
 from server.node.watching import open_watch
-from server.sealed.desk import open_desk
+from server.sealed.desk import open_desk, open_keys
 
 _log = structlog.get_logger()
 
@@ -96,22 +101,39 @@ async def _serve(folder: NodeFolder) -> None:
         )
         _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
         memory = TrainingMemory(Datasets(folder.datasets), folder.training, limit=settings.policy.verbatim_limit_tokens)
-        trains, prompts = await _open_training(stack, folder, settings, peer, answering, gate, memory)
-        view = operators_view(folder, settings, answering, gate, memory=memory, trains=trains, prompts=prompts)
+        trains, prompts, personal = await _open_training(stack, folder, settings, peer, answering, gate, memory)
+        reembedding = _reembedding(folder, settings, answering, prompts)
+        keys = await asyncio.to_thread(open_keys, folder, settings, peer)
+        feedback = await asyncio.to_thread(open_feedback, folder, settings, answering, keys, memory, gate)
+        if feedback:
+            await stack.enter_async_context(feedback)
+        view = operators_view(
+            folder,
+            settings,
+            answering,
+            gate,
+            memory=memory,
+            trains=trains,
+            prompts=prompts,
+            order_embedder=reembedding.order,
+            feedback=feedback,
+        )
         views.append(await stack.enter_async_context(view))
         profiles = ProfileDesk(
             file=folder.folder / "profile.json",
             ledger_file=folder.ledger,
             settings=settings.routing,
-            embedder=answering.embedder,
+            embedder=answering.indices.embedder,
             voters=answering.voters,
             answers=settings.policy.dp,
         )
         rho = answering.private.rho_of_an_answer if answering.private else 0.0
+        voting = await asyncio.to_thread(_open_keywords, settings, peer, answering)
+        keywords = GuardedKeywords(inner=voting, gate=gate) if voting else None
         sealed_answers = GuardedAnswers(inner=answering, gate=gate, channel="sealed", rho=rho)
-        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers)
+        seals = await asyncio.to_thread(open_desk, folder, settings, peer, sealed_answers, keywords, feedback, keys)
         stack.callback(seals.replays.close)
-        keywords = await asyncio.to_thread(_open_keywords, settings, peer, answering)
+        await stack.enter_async_context(reembedding.running())
         drifts = _open_drift(settings, answering)
         if trains is not None:
             trains.on_standing_run = drifts.settle
@@ -124,26 +146,44 @@ async def _serve(folder: NodeFolder) -> None:
                 prompts=prompts,
                 seals=GuardedSeals(inner=seals, gate=gate),
                 profiles=GuardedProfiles(inner=profiles, gate=gate),
-                keywords=GuardedKeywords(inner=keywords, gate=gate) if keywords else None,
+                keywords=keywords,
+                feedback=feedback,
                 gate=gate,
+                personal=personal,
                 drifts=drifts,
                 watch=await open_watch(stack, folder, settings, answering),
             )
         )
 
 
+def _reembedding(
+    folder: NodeFolder, settings: NodeSettings, answering: NodeAnswering, prompts: LivePrompt | None
+) -> Reembedding:
+    from server.node.assembly import load_named
+
+    under_dp = any(AnswerMode.DP in c.modes_under(settings.policy) for c in settings.collections)
+    return Reembedding(
+        folder.index,
+        settings.models.embedder,
+        answering.indices,
+        partial(load_named, settings.models, one_by_one=under_dp),
+        share=settings.models.reembed_share,
+        on_embedder=prompts.use_embedder if prompts else None,
+    )
+
+
 def _open_drift(settings: NodeSettings, answering: NodeAnswering) -> DriftDesk:
     """Collections under `dp` are left out: what is told of the others says nothing of them."""
     modes = {collection.name: collection.modes_under(settings.policy) for collection in settings.collections}
-    stores = {name: store for name, store in answering.stores.items() if AnswerMode.DP not in modes.get(name, ())}
+    names = sorted(name for name in answering.stores if AnswerMode.DP not in modes.get(name, ()))
     return DriftDesk(
         settings.drift,
         answering.embed,
-        lambda: " ".join(f"{name}@{store.revision()}" for name, store in sorted(stores.items())),
+        lambda: " ".join(f"{name}@{answering.stores[name].revision()}" for name in names),
         lambda: {
             f"{name}/{document_id}": vector
-            for name, store in stores.items()
-            for document_id, vector in store.document_vectors().items()
+            for name in names
+            for document_id, vector in answering.stores[name].document_vectors().items()
         },
     )
 
@@ -181,17 +221,18 @@ async def _open_training(
     answering: NodeAnswering,
     gate: Gate,
     memory: TrainingMemory,
-) -> tuple[TrainingDesk | None, LivePrompt | None]:
+) -> tuple[TrainingDesk | None, LivePrompt | None, PersonalDesk | None]:
     """A node without a language model takes no part in training; the operator can also switch training off."""
     if answering.worker is None:
-        return None, None
+        return None, None, None
     exchange = Exchange(url=peer.url, tls=peer.tls)
     prompts = LivePrompt(folder.prompts, answering.worker, exchange, answering.describe()[1])
-    await prompts.restore()
     if not settings.policy.training:
-        return None, prompts
+        await prompts.restore()
+        return None, prompts, None
     folder.training.mkdir(parents=True, exist_ok=True)
     models = settings.models
+    process = TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log"))
     carrier = GuardedCarrier(inner=exchange, gate=gate)
     sums = SumDesk(
         node_id=settings.node_id,
@@ -206,7 +247,7 @@ async def _open_training(
         datasets=Datasets(folder.datasets),
         library=answering,
         exchange=carrier,
-        process=TrainingProcess(models.language_model, models.training_threads, str(folder.training / "trainer.log")),
+        process=process,
         sums=sums,
         aggregation=settings.policy.aggregation,
         private=PrivateRounds(folder.ledger, settings.policy.training_epsilon),
@@ -214,7 +255,39 @@ async def _open_training(
         memory=memory,
     )
     stack.push_async_callback(desk.close)
-    return desk, prompts
+    personal = _open_personal(folder, settings, answering, gate, memory, process, prompts)
+    if personal is not None:
+        stack.push_async_callback(personal.close)
+    await prompts.restore()
+    return desk, prompts, personal
+
+
+def _open_personal(
+    folder: NodeFolder,
+    settings: NodeSettings,
+    library: NodeAnswering,
+    gate: Gate,
+    memory: TrainingMemory,
+    process: TrainingProcess,
+    prompts: LivePrompt,
+) -> PersonalDesk | None:
+    """What makes the node's own form of each live prompt, where its operator wants that."""
+    if not settings.training.personal:
+        return None
+    personal = PersonalDesk(
+        folder=folder.personal,
+        training=folder.training,
+        settings=settings.training,
+        datasets=Datasets(folder.datasets),
+        library=library,
+        memory=memory,
+        process=process,
+        prompts=prompts,
+        record=recorder_of_gains(gate),
+    )
+    prompts.on_live = personal.follow
+    memory.on_forgotten.append(personal.forgotten)
+    return personal
 
 
 async def run_until_signal(process: NodeProcess) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from frag.privacy.accounting import epsilon_of_rho, rho_within
@@ -35,13 +34,17 @@ class CollectionSpending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a node. The budget is that of a unit for its whole life, answers alone."""
+    """Of a node. The budget is that of a unit for its whole life, answers alone.
+
+    `accepted` are changes against what units were promised before, each with its time (UTC).
+    """
 
     node_id: str
     budget_epsilon: float
     budget_delta: float
     rho_of_an_answer: float
     collections: list[CollectionSpending]
+    accepted: list[tuple[str, str]] = []
 
 
 def describe_spending(folder: NodeFolder) -> Spending:
@@ -50,6 +53,7 @@ def describe_spending(folder: NodeFolder) -> Spending:
     budget = settings.policy.dp
     limit, price = rho_within(budget.epsilon, budget.delta), decoding_rule(budget).rho
     collections: list[CollectionSpending] = []
+    accepted: list[tuple[str, str]] = []
     if folder.ledger.exists():
         ledger = Ledger.open(folder.ledger)
         try:
@@ -57,6 +61,7 @@ def describe_spending(folder: NodeFolder) -> Spending:
                 _of_collection(spent, ledger.spends(spent.collection), limit, price, budget.delta)
                 for spent in ledger.summary()
             ]
+            accepted = ledger.accepted()
         finally:
             ledger.close()
     return Spending(
@@ -65,6 +70,7 @@ def describe_spending(folder: NodeFolder) -> Spending:
         budget_delta=budget.delta,
         rho_of_an_answer=price,
         collections=collections,
+        accepted=accepted,
     )
 
 
@@ -84,7 +90,7 @@ def _of_collection(spent: Spent, spends: list[float], limit: float, price: float
 
 
 def print_spending(spending: Spending) -> None:
-    """A line a collection; the bar is the mean share of the budget that its units have spent."""
+    """A line a collection; `spent` is the mean share of the budget that its units have spent."""
     console = Console()
     console.print(
         f"{spending.node_id}: ε = {spending.budget_epsilon:g} (δ = {spending.budget_delta:g}) for all answers about a "
@@ -93,11 +99,19 @@ def print_spending(spending: Spending) -> None:
     if not spending.collections:
         console.print("Nothing has been spent.")
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column("collection")
-    for name in ("units charged", "exhausted", "charges", "ε answers", "ε training", "ε in all", "δ in all"):
-        table.add_column(name, justify="right")
-    table.add_column("spent, mean")
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("collection", overflow="fold")
+    for name in (
+        "units\ncharged",
+        "units\nspent up",
+        "charges",
+        "ε of\nanswers",
+        "ε of\ntraining",
+        "ε in\nall",
+        "δ in\nall",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("spent,\nmean", justify="right", no_wrap=True)
     for item in spending.collections:
         mean = sum(item.shares) / len(item.shares) if item.shares else 0.0
         table.add_row(
@@ -105,10 +119,12 @@ def print_spending(spending: Spending) -> None:
             *(str(number) for number in (item.num_units, item.num_exhausted, item.num_answers)),
             *(f"{number:.3f}" for number in (item.answers_epsilon, item.training_epsilon, item.epsilon)),
             f"{item.delta:g}",
-            ProgressBar(total=1.0, completed=mean, width=16),
+            f"{mean:.0%}",
         )
     console.print(table)
     console.print("ε is that of the unit that has spent most; it counts for each unit alone.", style="dim")
+    for when, change in spending.accepted:
+        console.print(f"accepted {when}: {change}")
 
 
 def plot_spending(spending: Spending, file: Path) -> None:

@@ -46,6 +46,11 @@ class NodeFolder:
         return self.folder / "prompts"
 
     @property
+    def personal(self) -> Path:
+        """The node's own form of the live prompt."""
+        return self.folder / "personal"
+
+    @property
     def ledger(self) -> Path:
         return self.folder / "ledger.db"
 
@@ -58,6 +63,11 @@ class NodeFolder:
     def journal(self) -> Path:
         """What left this node."""
         return self.folder / "journal.db"
+
+    @property
+    def feedback(self) -> Path:
+        """Questions that were answered lately, and what was said of the answers."""
+        return self.folder / "feedback.db"
 
     @property
     def release_switch(self) -> Path:

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.settings import NodeSettings
+from retrievers.generations import folder_of
 from retrievers.store import count_documents
+from server.node.changeover import read_order
 from server.node.journal import Journal
 from server.node.leaving import Tally, Today
 from server.node.policy_words import in_words
@@ -31,9 +33,9 @@ def describe(folder: NodeFolder) -> dict[str, object]:
         "connected": running is not None and running["connected"],
         "since": running["since"] if running else "",
         "collections": {
-            c.name: {"folder": str(c.folder), "documents": count_documents(folder.index / c.name)}
-            for c in settings.collections
+            c.name: {"folder": str(c.folder), "documents": _count(folder, c.name)} for c in settings.collections
         },
+        "reembedding": _reembedding(folder),
         "policy": settings.policy.model_dump(mode="json"),
         "release": _release(folder),
         "today": _today(folder, settings),
@@ -62,15 +64,30 @@ def describe_live(folder: NodeFolder, settings: NodeSettings, today: Today, live
         "collections": {
             c.name: {
                 "folder": str(c.folder),
-                "documents": count_documents(folder.index / c.name),
+                "documents": _count(folder, c.name),
                 "passages": live.chunks.get(c.name, 0),
                 "watch": live.watched.get(c.name),
             }
             for c in settings.collections
         },
+        "reembedding": _reembedding(folder),
         "policy": in_words(settings),
         "privacy": describe_spending(folder),
     }
+
+
+def _count(folder: NodeFolder, collection: str) -> int:
+    return count_documents(folder_of(folder.index, collection))
+
+
+def _reembedding(folder: NodeFolder) -> dict[str, object]:
+    """The change of embedder under way, in passages done and in all; empty when there is none."""
+    order = read_order(folder.index)
+    if order is None:
+        return {}
+    error = {"error": order.error} if order.error else {}
+    counted = {name: f"{done} of {total} passages" for name, (done, total) in order.collections.items()}
+    return {"model": order.model, **counted, **error}
 
 
 def _release(folder: NodeFolder) -> dict[str, object]:

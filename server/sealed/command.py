@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.errors import BadRequestError
 from frag.types import AnswerMode, RetrievalMode
-from server.coordinator.answer_views import restored
+from server.coordinator.answer_views import QueryResponse, restored
 from server.questions import QuestionScrubber
-from server.sealed.asker import Coordinator, SealedPlan, ask_sealed
+from server.sealed.asker import SealedPlan, ask_sealed
+from server.sealed.channel import Coordinator
+from server.sealed.keywords import KeywordPlan, ask_keywords_sealed
 from server.sealed.trust import Trust, asker_key, asker_key_file
 from server.wire.messages import Ask
 
@@ -37,6 +40,8 @@ class SealedOptions:
     asker_key: Path | None
     trust_coordinator: bool
     scrub_question: bool
+    dp: str = "decoding"
+    candidates: Sequence[str] = ()
 
 
 def ask_sealed_from_command(question: str, options: SealedOptions) -> dict[str, Any]:
@@ -46,15 +51,32 @@ def ask_sealed_from_command(question: str, options: SealedOptions) -> dict[str, 
         FragError: As `ask_sealed`, `Trust.load` and `asker_key` say.
     """
     trust = Trust.load(options.roster, options.operators, trust_coordinator=options.trust_coordinator)
-    plan = SealedPlan(nodes=options.nodes or None, aggregation=options.aggregation, min_nodes=options.min_nodes)
     scrubber = QuestionScrubber("patterns", ner="")
     scrubbed, seen = scrubber.scrub(question, wanted=options.scrub_question)
     ask = make_ask(scrubbed.text, options)
     coordinator = Coordinator(url=options.url, api_key=options.api_key, tls=options.tls)
     key = asker_key(options.asker_key or asker_key_file())
-    response = asyncio.run(ask_sealed(coordinator, trust, key, ask, plan))
+    response = asyncio.run(_asked(coordinator, trust, key, ask, options))
     shown: dict[str, Any] = msgspec.to_builtins(restored(response, scrubbed, seen))
     return shown
+
+
+async def _asked(
+    coordinator: Coordinator, trust: Trust, key: Ed25519PrivateKey, ask: Ask, options: SealedOptions
+) -> QueryResponse:
+    if options.dp not in {"decoding", "keywords"}:
+        raise BadRequestError(f"There is no --dp {options.dp[:40]!r}.", "Use decoding or keywords.")
+    if ask.answer_mode is AnswerMode.DP and options.dp == "keywords":
+        plan = KeywordPlan(
+            question=ask.question,
+            words=options.candidates,
+            deadline_s=ask.deadline_s,
+            min_nodes=options.min_nodes,
+            nodes=options.nodes or None,
+        )
+        return await ask_keywords_sealed(coordinator, trust, key, plan)
+    sealed = SealedPlan(nodes=options.nodes or None, aggregation=options.aggregation, min_nodes=options.min_nodes)
+    return await ask_sealed(coordinator, trust, key, ask, sealed)
 
 
 def make_ask(question: str, options: SealedOptions) -> Ask:

@@ -18,6 +18,7 @@ WITHHELD = frozenset(map(str, WithheldReason)) | {
     "not_under_dp",
     "paused",
     "rate_limited",
+    "release_stopped",
 }
 FAILED = ERROR_CODES | {"bad_reply", "deadline_exceeded", "disconnected", "not_connected", "not_offered"}
 

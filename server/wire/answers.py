@@ -1,7 +1,7 @@
 """Released answers as they travel, and back."""
 
-from frag.types import Citation, NodeAnswer
-from server.wire.messages import Reply, WireCitation
+from frag.types import Citation, NodeAnswer, Scale
+from server.wire.messages import Reply, WireCitation, WireScale
 
 
 def reply_message(request_id: int, answer: NodeAnswer) -> Reply:
@@ -19,6 +19,8 @@ def reply_message(request_id: int, answer: NodeAnswer) -> Reply:
         timings_ms=dict(answer.timings_ms),
         epsilon=answer.epsilon,
         delta=answer.delta,
+        embedder=answer.embedder,
+        scale=WireScale(answer.scale.slope, answer.scale.offset) if answer.scale else None,
     )
 
 
@@ -37,4 +39,6 @@ def node_answer(node_id: str, reply: Reply) -> NodeAnswer:
         timings_ms=reply.timings_ms,
         epsilon=reply.epsilon,
         delta=reply.delta,
+        embedder=reply.embedder,
+        scale=Scale(slope=reply.scale.slope, offset=reply.scale.offset) if reply.scale else None,
     )

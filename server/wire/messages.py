@@ -20,6 +20,7 @@ MAX_ANSWER_CHARS = 32_000
 MAX_JOB_CHARS = 64_000
 MAX_SEALED_ASK_BYTES = 1 << 16
 MAX_SEALED_REPLY_BYTES = 1 << 18
+MAX_FEEDBACK_BYTES = 1 << 15
 
 Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
 NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -30,11 +31,15 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Ticket = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 """The right to fetch and bring for one request: 256 random bits, told to one node over its own connection."""
 Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}$")]
+AnswerVersion = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,80}(\+personal)?$")]
+"""What an answer was written with: a version, or what a node has made of it for itself."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 SealedId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 SealedAskBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SEALED_ASK_BYTES)]
+FeedbackBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_FEEDBACK_BYTES)]
 Deadline = Annotated[float, msgspec.Meta(gt=0, le=600)]
+QueryId = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?$")]
 TraceParent = Annotated[str, msgspec.Meta(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-0[01])?$")]
 """Where a request stands in a trace, after W3C Trace Context; empty: in none."""
 
@@ -106,6 +111,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     keywords: KeywordTerms | None = None
     withholds: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     """Why no question is answered now; empty while they are."""
+    personal_gain: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
+    """Part of the loss that the node's own form of the live prompt saves there; None where it answers with none."""
     dataset_sizes: Annotated[dict[Name, Count], msgspec.Meta(max_length=1000)] = {}
     """Examples of data sets, from nodes whose updates tell their number anyway."""
     drift: DriftSign | None = None
@@ -121,6 +128,8 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
     retrieve_only: bool
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
     traceparent: TraceParent = ""
+    query_id: QueryId = ""
+    """By which feedback will name the question; empty: there will be none."""
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -185,9 +194,26 @@ class Promote(Message, frozen=True, kw_only=True, tag="promote"):
     ticket: Ticket
 
 
+class Feedback(Message, frozen=True, kw_only=True, tag="feedback"):
+    """A `frag.feedback.Remark` that only its node can open. `key` stands for the API key, by another pseudonym at each
+    node."""
+
+    request_id: RequestId
+    query_id: SealedId
+    key: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    envelope: FeedbackBytes
+
+
 class WireCitation(msgspec.Struct, frozen=True, array_like=True):
     document_alias: Name
     score: Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
+
+
+class WireScale(msgspec.Struct, frozen=True, array_like=True):
+    """See `frag.types.Scale`."""
+
+    slope: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    offset: Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 
 
 class Reply(Message, frozen=True, kw_only=True, tag="reply"):
@@ -197,12 +223,14 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     withheld: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{0,64}$")] = ""
     score: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     token_logprob: Annotated[float, msgspec.Meta(le=0)] = 0.0
-    prompt_version: Version = ""
+    prompt_version: AnswerVersion = ""
     redactions: dict[Name, Count] = {}
     citations: Annotated[tuple[WireCitation, ...], msgspec.Meta(max_length=100)] = ()
     timings_ms: dict[Name, Annotated[float, msgspec.Meta(ge=0)]] = {}
     epsilon: Annotated[float, msgspec.Meta(ge=0)] = math.inf
     delta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    embedder: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    scale: WireScale | None = None
 
 
 class SealedReply(Message, frozen=True, kw_only=True, tag="sealed_reply"):
@@ -251,5 +279,11 @@ class Promoted(Message, frozen=True, kw_only=True, tag="promoted"):
     request_id: RequestId
 
 
-ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage | KeywordStage
-ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed
+class Noted(Message, frozen=True, kw_only=True, tag="noted"):
+    """Feedback is durable at the node; not what becomes of it."""
+
+    request_id: RequestId
+
+
+ToNode = Challenge | Welcome | Refused | Ask | SealedAsk | Cancel | Train | Promote | SumStage | KeywordStage | Feedback
+ToCoordinator = Proof | Ready | Reply | SealedReply | Failed | Progress | Trained | Promoted | Summed | Noted

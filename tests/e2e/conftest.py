@@ -5,10 +5,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
 from frag.policy_settings import CollectionSettings
 from frag.settings import ModelSettings
 from server.local_federation import LocalFederation
 from server.node.assembly import load_embedder, open_stores
+from tests.e2e.trainers import three_trainers
+from tests.tiny_model import write_tiny_model
 
 NODE_SETTINGS: Mapping[str, Any] = {
     "models": {"threads": 1},
@@ -39,3 +44,35 @@ async def silos(
             federation.start_node(node_id)
         await federation.wait_for_nodes(list(documents))
         yield federation
+
+
+PLANTS = {
+    name: {"a.md": f"The boiler of the {name} plant is inspected every {day} by the safety engineer."}
+    for name, day in (("east", "Monday"), ("mid", "Wednesday"), ("far", "Friday"))
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of a few thousand weights."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"), hidden_size=32)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def trainers(
+    real_models: ModelSettings, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LocalFederation]:
+    """Three nodes that train. Whoever uses them leaves all connected, and no prompt live."""
+    del real_models
+    async with three_trainers(tmp_path_factory.mktemp("trainers"), tiny_model) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def plants(
+    real_models: ModelSettings, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LocalFederation]:
+    """Three nodes with the real models, each with a document of its own. Whoever uses them leaves all connected."""
+    del real_models
+    async with silos(tmp_path_factory.mktemp("plants"), PLANTS) as running:
+        yield running

@@ -47,9 +47,7 @@ async def test_a_budget_is_spent_once_and_outlives_the_node(tmp_path: Path, real
         spent = [Ledger.open(node.ledger).spent_by(f"person:p{number}") for number in range(3)]
         assert min(spent) > 0
 
-        federation.kill("alpha")
-        federation.start_node("alpha")
-        await federation.wait_for_nodes(["alpha"])
+        await federation.restart_node("alpha")
         second = await federation.ask(session, question=QUESTION, answer_mode="dp", deadline_s=60)
         assert second["answer"], "an answer always comes"
         assert [Ledger.open(node.ledger).spent_by(f"person:p{number}") for number in range(3)] == spent

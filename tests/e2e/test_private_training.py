@@ -11,12 +11,9 @@ import pytest
 
 from frag.privacy.accounting import plan_epsilon
 from frag.privacy.ledger import Ledger
-from frag.settings import ModelSettings
 from prompt_tuning.adaptation_file import load_adaptation
 from server.local_federation import LocalFederation
-from tests.e2e.test_training import JOB, NODES, call, ended, model, trainers
-
-__all__ = ["model"]
+from tests.e2e.trainers import JOB, NODES, call, ended
 
 PRIVATE: Mapping[str, Any] = {
     **JOB,
@@ -37,24 +34,22 @@ def spent(federation: LocalFederation) -> list[float]:
 
 @pytest.mark.timeout(300)
 async def test_every_node_pays_once_and_the_version_carries_the_claim(
-    tmp_path: Path, real_models: ModelSettings, model: Path
+    trainers: LocalFederation, tiny_model: Path
 ) -> None:
-    del real_models
-    async with trainers(tmp_path, model) as federation:
-        created = await call(federation, "POST", "/v1/jobs", PRIVATE)
-        path = f"/v1/jobs/{created['job_id']}"
-        async with asyncio.timeout(90):
-            while not (await call(federation, "GET", path))["rounds"]:
-                await asyncio.sleep(0.05)
-        federation.kill("mid")  # at any moment of a round
-        federation.start_node("mid")
-        job = await ended(federation, created["job_id"])
-        assert job["state"] == "done", job
-        assert "at most ε = 4" in job["privacy"]
-        assert all(not played["metrics"] for played in job["rounds"])
-        assert await asyncio.to_thread(spent, federation) == pytest.approx([EPSILON] * 3)
-        shown = await call(federation, "GET", f"/v1/prompts/{job['versions'][-1]}")
-        assert shown["metrics"] == {"epsilon": 4.0, "delta": 1e-5}
-        adaptation = load_adaptation((federation.coordinator.blobs / shown["sha256"]).read_bytes())
-        assert (adaptation.epsilon, adaptation.delta) == (4.0, 1e-5)
-        assert all(np.isfinite(value).all() for value in adaptation.tensors.values())
+    created = await call(trainers, "POST", "/v1/jobs", PRIVATE)
+    path = f"/v1/jobs/{created['job_id']}"
+    async with asyncio.timeout(90):
+        while not (await call(trainers, "GET", path))["rounds"]:
+            await asyncio.sleep(0.05)
+    trainers.kill("mid")  # at any moment of a round
+    trainers.start_node("mid")
+    job = await ended(trainers, created["job_id"])
+    assert job["state"] == "done", job
+    assert "at most ε = 4" in job["privacy"]
+    assert all(not played["metrics"] for played in job["rounds"])
+    assert await asyncio.to_thread(spent, trainers) == pytest.approx([EPSILON] * 3)
+    shown = await call(trainers, "GET", f"/v1/prompts/{job['versions'][-1]}")
+    assert shown["metrics"] == {"epsilon": 4.0, "delta": 1e-5}
+    adaptation = load_adaptation((trainers.coordinator.blobs / shown["sha256"]).read_bytes())
+    assert (adaptation.epsilon, adaptation.delta) == (4.0, 1e-5)
+    assert all(np.isfinite(value).all() for value in adaptation.tensors.values())

@@ -10,7 +10,7 @@ from server.local_federation import LocalFederation
 
 
 @pytest.mark.timeout(180)
-async def test_public_documents_answer_as_the_node_public(tmp_path: Path, real_models: ModelSettings) -> None:
+async def test_public_documents_answer_as_one_more_node(tmp_path: Path, real_models: ModelSettings) -> None:
     documents = tmp_path / "published"
     documents.mkdir()
     (documents / "law.md").write_text("The speed limit on the coastal road of Merrow is 70 kilometres per hour.")
@@ -24,18 +24,7 @@ async def test_public_documents_answer_as_the_node_public(tmp_path: Path, real_m
             assert "70" in body["answer"]
             assert [(a["node"], a["contributed"]) for a in body["answered"]] == [("public", True)]
 
-
-@pytest.mark.timeout(180)
-async def test_public_documents_follow_promotions_also_over_a_restart(
-    tmp_path: Path, real_models: ModelSettings
-) -> None:
-    del real_models
-    documents = tmp_path / "published"
-    documents.mkdir()
-    (documents / "law.md").write_text("The speed limit on the coastal road of Merrow is 70 kilometres per hour.")
-    settings = {"public_corpus": str(documents), "models": {"threads": 1}}
-    question = "What is the speed limit on the coastal road of Merrow?"
-    async with LocalFederation(tmp_path / "run", settings=settings) as federation, aiohttp.ClientSession() as session:
+        # they follow promotions, also over a restart
         headers = {"Authorization": f"Bearer {federation.api_key}"}
         template = {"name": "brief", "instruction": "Answer with a number and its unit, nothing else."}
         async with session.post(f"{federation.url}/v1/prompts", json=template, headers=headers) as made:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from frag.settings import ModelSettings
 from frag.updates import Weights
 from prompt_tuning.dataset import read_examples, split
 from prompt_tuning.job import JobSettings
@@ -17,9 +16,7 @@ from prompt_tuning.simulation import Simulation
 from prompt_tuning.trainable import Trainable
 from server.local_federation import LocalFederation
 from server.node.datasets import Datasets
-from tests.e2e.test_training import JOB, NODES, call, ended, equal, examples_of, final_weights, model, trainers
-
-__all__ = ["model"]
+from tests.e2e.trainers import JOB, NODES, call, ended, equal, examples_of, final_weights
 
 PUBLIC_JOB: Mapping[str, Any] = {
     **JOB,
@@ -45,42 +42,40 @@ def simulated(model: Path, folder: Path) -> RoundResult:
 
 
 @pytest.mark.timeout(300)
-async def test_public_phase(tmp_path: Path, real_models: ModelSettings, model: Path) -> None:
-    del real_models
-    source = tmp_path / "open.jsonl"
+async def test_public_phase(trainers: LocalFederation, tiny_model: Path) -> None:
+    source = trainers.folder / "open.jsonl"
     source.write_text(examples_of("public"))
-    async with trainers(tmp_path, model) as federation:
-        refused = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
-        assert refused["http_status"] == 422
-        assert "holds no data set 'open'" in refused["detail"]
+    refused = await call(trainers, "POST", "/v1/jobs", PUBLIC_JOB)
+    assert refused["http_status"] == 422
+    assert "holds no data set 'open'" in refused["detail"]
 
-        Datasets(federation.coordinator.datasets).add("open", source)
-        created = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
-        job = await ended(federation, created["job_id"])
-        assert job["state"] == "done", job
-        metrics = [played["metrics"] for played in job["rounds"]]
-        assert all(1 <= found["public_passes"] <= 3 for found in metrics)
-        assert metrics[1]["public_loss"] < metrics[0]["public_loss"]
-        weights = await final_weights(federation, job)
-        size = sum(value.nbytes for value in weights.values())
-        for played in job["rounds"]:
-            assert played["bytes_in"] <= 3 * 0.27 * size
-            assert played["bytes_out"] <= 3 * 0.53 * size
-        expected = await asyncio.to_thread(simulated, model, tmp_path)
-        equal(weights, expected.state.weights)
-        assert metrics[1]["public_loss"] == pytest.approx(expected.metrics["public_loss"], rel=1e-6)
+    Datasets(trainers.coordinator.datasets).add("open", source)
+    created = await call(trainers, "POST", "/v1/jobs", PUBLIC_JOB)
+    job = await ended(trainers, created["job_id"])
+    assert job["state"] == "done", job
+    metrics = [played["metrics"] for played in job["rounds"]]
+    assert all(1 <= found["public_passes"] <= 3 for found in metrics)
+    assert metrics[1]["public_loss"] < metrics[0]["public_loss"]
+    weights = await final_weights(trainers, job)
+    size = sum(value.nbytes for value in weights.values())
+    for played in job["rounds"]:
+        assert played["bytes_in"] <= 3 * 0.27 * size
+        assert played["bytes_out"] <= 3 * 0.53 * size
+    expected = await asyncio.to_thread(simulated, tiny_model, trainers.folder)
+    equal(weights, expected.state.weights)
+    assert metrics[1]["public_loss"] == pytest.approx(expected.metrics["public_loss"], rel=1e-6)
 
-        await written_prompts_are_chosen_by_the_nodes(federation)
+    await written_prompts_are_chosen_by_the_nodes(trainers)
 
-        again = await call(federation, "POST", "/v1/jobs", PUBLIC_JOB)
-        await asyncio.sleep(3)
-        federation.kill("coordinator")
-        federation.start_coordinator()
-        await federation.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
-        resumed = await ended(federation, again["job_id"])
-        assert resumed["state"] == "done", resumed
-        resumed_weights: Weights = await final_weights(federation, resumed)
-        equal(weights, resumed_weights)
+    again = await call(trainers, "POST", "/v1/jobs", PUBLIC_JOB)
+    await asyncio.sleep(3)
+    trainers.kill("coordinator")
+    trainers.start_coordinator()
+    await trainers.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
+    resumed = await ended(trainers, again["job_id"])
+    assert resumed["state"] == "done", resumed
+    resumed_weights: Weights = await final_weights(trainers, resumed)
+    equal(weights, resumed_weights)
 
 
 async def written_prompts_are_chosen_by_the_nodes(federation: LocalFederation) -> None:
@@ -91,3 +86,4 @@ async def written_prompts_are_chosen_by_the_nodes(federation: LocalFederation) -
     assert [set(played["nodes"]) for played in job["rounds"]] == [set(NODES)] * 2
     promoted = await call(federation, "POST", f"/v1/prompts/{job['versions'][0]}/promote")
     assert promoted["nodes"] == dict.fromkeys(NODES, "live")
+    await call(federation, "POST", "/v1/prompts/rollback")

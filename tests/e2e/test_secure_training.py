@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from frag.settings import ModelSettings
 from frag.updates import Weights
 from prompt_tuning.dataset import read_examples, split
 from prompt_tuning.job import JobSettings
 from prompt_tuning.language_model import TransformersLanguageModel
 from prompt_tuning.simulation import Simulation
 from prompt_tuning.trainable import Trainable
-from tests.e2e.test_training import JOB, NODES, call, ended, equal, final_weights, model, trainers
-
-__all__ = ["model"]
+from server.local_federation import LocalFederation
+from tests.e2e.trainers import JOB, NODES, call, ended, equal, final_weights
 
 SECURE: Mapping[str, Any] = {
     **JOB,
@@ -36,24 +34,22 @@ def simulated(model: Path, folder: Path) -> Weights:
 
 @pytest.mark.timeout(300)
 async def test_the_sum_of_hidden_updates_trains_to_the_bits_of_the_simulation(
-    tmp_path: Path, real_models: ModelSettings, model: Path
+    trainers: LocalFederation, tiny_model: Path
 ) -> None:
-    del real_models
-    async with trainers(tmp_path, model) as federation:
-        job = await ended(federation, (await call(federation, "POST", "/v1/jobs", SECURE))["job_id"])
-        assert job["state"] == "done", job
-        assert [played["nodes"] for played in job["rounds"]] == [list(NODES)] * 2
-        assert all(played["metrics"] == {} for played in job["rounds"]), "metrics are of single nodes"
-        weights = await final_weights(federation, job)
-        equal(weights, await asyncio.to_thread(simulated, model, tmp_path))
-        size = sum(value.nbytes for value in weights.values())
-        for played in job["rounds"]:
-            assert 3 * size <= played["bytes_in"] <= 3 * 1.35 * size + 3 * 4096
+    job = await ended(trainers, (await call(trainers, "POST", "/v1/jobs", SECURE))["job_id"])
+    assert job["state"] == "done", job
+    assert [played["nodes"] for played in job["rounds"]] == [list(NODES)] * 2
+    assert all(played["metrics"] == {} for played in job["rounds"]), "metrics are of single nodes"
+    weights = await final_weights(trainers, job)
+    equal(weights, await asyncio.to_thread(simulated, tiny_model, trainers.folder))
+    size = sum(value.nbytes for value in weights.values())
+    for played in job["rounds"]:
+        assert 3 * size <= played["bytes_in"] <= 3 * 1.35 * size + 3 * 4096
 
-        # a node that is gone: two cannot hide each other, so the round waits for it
-        waiting = (await call(federation, "POST", "/v1/jobs", {**SECURE, "seed": 1}))["job_id"]
-        federation.kill("mid")
-        await asyncio.sleep(3)
-        assert (await call(federation, "GET", f"/v1/jobs/{waiting}"))["state"] == "running"
-        federation.start_node("mid")
-        assert (await ended(federation, waiting))["state"] == "done"
+    # a node that is gone: two cannot hide each other, so the round waits for it
+    waiting = (await call(trainers, "POST", "/v1/jobs", {**SECURE, "seed": 1}))["job_id"]
+    trainers.kill("mid")
+    await asyncio.sleep(3)
+    assert (await call(trainers, "GET", f"/v1/jobs/{waiting}"))["state"] == "running"
+    trainers.start_node("mid")
+    assert (await ended(trainers, waiting))["state"] == "done"

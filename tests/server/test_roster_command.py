@@ -37,6 +37,22 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ann.key").write_bytes(b"there")
     with pytest.raises(ConflictError):
         frag("key", tmp_path / "ann.key")
+    (tmp_path / "signed.json").write_text("signed by everyone")
+    with pytest.raises(ConflictError):
+        frag(
+            "create",
+            tmp_path / "signed.json",
+            "--federation",
+            "c",
+            "--node",
+            "a=" + "0" * 64,
+            "--operator",
+            "o=" + "1" * 64,
+        )
+    assert (tmp_path / "signed.json").read_text() == "signed by everyone"
+    twice = ("--node", "a=" + "0" * 64, "--node", "b=" + "0" * 64)
+    with pytest.raises(BadRequestError, match="same key"):
+        frag("create", tmp_path / "twice.json", "--federation", "c", *twice, "--operator", "o=" + "1" * 64)
     for node in ("lakeview", "Lake View=" + "0" * 64, "lakeview=0"):
         with pytest.raises(BadRequestError):
             frag("create", tmp_path / "r", "--federation", "f", "--node", node, "--operator", "ann=" + "0" * 64)

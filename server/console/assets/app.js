@@ -95,6 +95,10 @@ async function route() {
 }
 
 async function start() {
+  if (!session.key) {
+    showLogin("");
+    return;
+  }
   try {
     session.who = await get("/v1/whoami");
   } catch (error) {

@@ -23,7 +23,7 @@ const FAILURES = {
 };
 
 export const MODES = {
-  scrub: ["Scrubbed", "Most identifiers of known types are masked and no long run of words is copied. A filter, not differential privacy."],
+  scrub: ["Scrubbed", "Identifiers of the types that a node's policy lists are masked, most of them, and no run of words beyond its limit is copied. A filter, not differential privacy."],
   consensus: ["Consensus", "Only what several operators say comes out. The coordinator reads every answer; not differential privacy."],
   dp: ["Differentially private", "Only nodes that keep a private collection answer. An answer states ε and δ where its node claims a bound."],
   none: ["Unfiltered", "Nothing is filtered: for public documents."],

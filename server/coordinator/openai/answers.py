@@ -8,13 +8,12 @@ from urllib.parse import quote
 import msgspec
 
 from frag.types import AnswerMode
+from frag.wording import why_nothing
 from server.coordinator.answer_views import AnsweredView, FailedView, QueryResponse, WithheldView
 from server.coordinator.keyword_response import KeywordResponse, KeywordView
 from server.coordinator.openai.asking import Asked
 from server.questions import QuestionView
 
-NOTHING = "No node has evidence for an answer that it may release."
-"""Said where there is no answer: chat clients show nothing but text. `frag.found` tells programs."""
 NO_SUPPORT = "No statement has enough support."
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -39,10 +38,12 @@ class FragView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text_of(response: QueryResponse) -> str:
-    """The answer, or a sentence that says there is none."""
+    """The answer, or a sentence that says why there is none: chat clients show nothing but text."""
     if response.answer is not None:
         return response.answer
-    return NO_SUPPORT if response.answer_mode is AnswerMode.CONSENSUS and response.answered else NOTHING
+    if response.answer_mode is AnswerMode.CONSENSUS and response.answered:
+        return NO_SUPPORT
+    return why_nothing([view.reason for view in response.withheld], len(response.failed))
 
 
 def frag_of(response: QueryResponse, asked: Asked) -> FragView:

@@ -9,6 +9,7 @@ import msgspec
 from frag.client.views import Job, NodeInfo, Prompt, StandingJob
 from server.coordinator.answer_views import QueryResponse
 from server.coordinator.enrollment import EnrollRequest, IdentityProof, IdentityRequest
+from server.coordinator.feedback import FeedbackRequest, FeedbackResponse
 from server.coordinator.keyword_response import KeywordResponse
 from server.coordinator.openai.chat import ChatCompletion, ChatRequest
 from server.coordinator.openai.models import ModelList, ModelView
@@ -94,6 +95,43 @@ class OpenAIErrorContent(msgspec.Struct):
     code: str
 
 
+class WhoAmI(msgspec.Struct):
+    label: str
+    scopes: list[str]
+    version: str
+    answer_modes: list[str]
+    default_aggregation: str
+    default_deadline_s: float
+
+
+class Activity(msgspec.Struct):
+    """Replies by node since `since`, in counts."""
+
+    since: str
+    nodes: list[dict[str, Any]]
+
+
+class PromotionEntry(msgspec.Struct):
+    """An empty version is the model as it is."""
+
+    version: str
+    at: str
+
+
+class Promotions(msgspec.Struct):
+    promotions: list[PromotionEntry]
+
+
+class AuditPage(msgspec.Struct):
+    """Newest first; `broken_at` is the first entry that was changed."""
+
+    entries: list[dict[str, Any]]
+    num_entries: int
+    more: bool
+    intact: bool
+    broken_at: int | None = None
+
+
 class OpenAIError(msgspec.Struct):
     """The form of errors on the routes of OpenAI's API."""
 
@@ -127,6 +165,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         or_gives=KeywordResponse,
         scopes=("query",),
         streams=_STREAM,
+    ),
+    ("POST", "/v1/query/{query}/feedback"): Operation(
+        tag="Asking", body=FeedbackRequest, gives=FeedbackResponse, scopes=("query",)
     ),
     ("POST", "/v1/sealed"): Operation(tag="Asking", body=SealedRequest, gives=SealedResponse, scopes=("query",)),
     ("GET", "/v1/models"): Operation(tag="OpenAI", gives=ModelList, scopes=("query",)),
@@ -172,6 +213,11 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/v1/prompts/rollback"): Operation(tag="Training", gives=Promotion, scopes=("train",)),
     ("GET", "/v1/training/{ticket}"): Operation(tag="Training"),
     ("PUT", "/v1/training/{ticket}"): Operation(tag="Training"),
+    ("GET", "/metrics"): Operation(tag="Operations", scopes=("metrics",)),
+    ("GET", "/v1/whoami"): Operation(tag="Administration", gives=WhoAmI, scopes=("query", "train", "admin")),
+    ("GET", "/v1/activity"): Operation(tag="Administration", gives=Activity, scopes=("admin",)),
+    ("GET", "/v1/promotions"): Operation(tag="Training", gives=Promotions, scopes=("query", "train")),
+    ("GET", "/v1/admin/audit"): Operation(tag="Administration", gives=AuditPage, scopes=("admin",)),
     ("GET", "/openapi.json"): Operation(tag="Operations", gives=dict[str, Any]),
     ("GET", "/docs"): Operation(tag="Operations"),
     ("GET", "/docs/style.css"): Operation(tag="Operations"),

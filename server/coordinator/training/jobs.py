@@ -134,7 +134,7 @@ class JobService:
             return ""
         if connected < needed:
             return f"{connected} of {needed} nodes needed that hold {job['dataset']} are connected"
-        if view["state"] == "queued" and self._current is not None:
+        if view["state"] == "queued" and self._current is not None and self._current[0] != view["job_id"]:
             return f"{self._current[0]} runs before it"
         return ""
 

@@ -4,9 +4,10 @@ import asyncio
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -17,11 +18,13 @@ from frag.errors import SettingsError
 from frag.listening import LocalSettings
 from frag.settings import NodeSettings
 from server.node.answering import NodeAnswering
+from server.node.feedback.desk import FeedbackDesk
 from server.node.gate import Gate
 from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
 from server.node.local.access import add_headers, guard, local_token
 from server.node.local.client import Address
+from server.node.local.deciding import feedback_routes
 from server.node.local.documents import shelves
 from server.node.local.receiving import sweep
 from server.node.local.routes import STATE, LocalState, routes
@@ -46,6 +49,8 @@ async def operators_view(
     memory: TrainingMemory | None = None,
     trains: TrainingDesk | None = None,
     prompts: LivePrompt | None = None,
+    order_embedder: Callable[[str], None] | None = None,
+    feedback: FeedbackDesk | None = None,
 ) -> AsyncIterator[LocalState]:
     """Follows watched folders, and serves the page and the API, if the settings say so.
 
@@ -58,7 +63,14 @@ async def operators_view(
         following = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="following"))
         ending = threading.Event()
         stack.callback(ending.set)
-        held = shelves(settings.collections, answering.stores, memory, ending, answering.forget)
+        held = shelves(
+            settings.collections,
+            answering.stores,
+            memory,
+            ending,
+            answering.forget,
+            partial(answering.indices.writing, folder.index),
+        )
         watchers = {
             c.name: FolderWatcher(shelf=held[c.name], thread=following) for c in settings.collections if c.watch
         }
@@ -74,6 +86,8 @@ async def operators_view(
             deleting=deleting,
             trains=trains,
             prompts=prompts,
+            order_embedder=order_embedder,
+            feedback=feedback,
         )
         for collection in settings.collections:
             await asyncio.to_thread(sweep, collection.folder)
@@ -95,6 +109,7 @@ def make_local_app(state: LocalState, token: str) -> web.Application:
     names = frozenset(state.settings.local.names)
     app = web.Application(middlewares=[problems, guard(token, names)], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(routes)
+    app.add_routes(feedback_routes)
     app.on_response_prepare.append(add_headers)
     app[STATE] = state
     return app

@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from frag.durable import sync_folder
 from frag.errors import ConflictError, DocumentError, NotFoundError, NotReadyError
 from frag.policy_settings import CollectionSettings
 from frag.types import Document
+from retrievers.compaction import Compaction
 from retrievers.documents import SkippedFile, load_file, load_part
 from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED
 from retrievers.store import DocumentStore, IngestReport
-from server.node.local.places import place_of, require_readable
+from server.node.local.places import place_of, remove, require_readable
 from server.node.training.forgetting import Forgotten, TrainingMemory, both
 
 WAIT_S = 30.0
 """How long an ingest that runs elsewhere is waited for."""
+
+Writing = Callable[[], AbstractContextManager[None]]
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,26 +67,34 @@ class Shelf:
 
     Args:
         settings: Of the collection.
-        store: Its index.
+        stores: The indices by collection; its own may change over to another embedder, but not while it is written.
         memory: What else may hold text of its documents; None where nothing is trained.
         ending: Set when the node ends: ingests that run are given up.
         forget: Told of the passages that are deleted.
+        writing: Holds off a change of embedder while documents change.
     """
 
     def __init__(
         self,
         settings: CollectionSettings,
-        store: DocumentStore,
+        stores: Mapping[str, DocumentStore],
         memory: TrainingMemory | None,
         ending: threading.Event | None = None,
         forget: Callable[[Sequence[str]], None] = lambda _texts: None,
+        writing: Writing = nullcontext,
     ) -> None:
         self.name = settings.name
         self.folder = settings.folder
-        self.store = store
+        self._stores = stores
+        self._writing = writing
         self._memory = memory
         self._ending = ending or threading.Event()
         self._forget_elsewhere = forget
+
+    @property
+    def store(self) -> DocumentStore:
+        """The index that is searched now."""
+        return self._stores[self.name]
 
     def place(self, document_id: str) -> Path:
         """The file that a PUT of this document writes. Raises BadRequestError or ConflictError."""
@@ -104,10 +116,11 @@ class Shelf:
         if not any(isinstance(item, Document) for item in found):
             codes = sorted({item.code for item in found if isinstance(item, SkippedFile)}) or ["empty"]
             raise DocumentError(f"The document cannot be read: {', '.join(codes)}.", "Send a file that holds text.")
-        created = not path.exists()
-        written.replace(path)
-        sync_folder(path.parent)
-        report, _ = self.follow([document_id], found)
+        with self._writing():
+            created = not path.exists()
+            written.replace(path)
+            sync_folder(path.parent)
+            report, _ = self._follow([document_id], found)
         return Stored(
             collection=self.name,
             document_id=document_id,
@@ -116,22 +129,23 @@ class Shelf:
             created=created,
         )
 
-    def follow(
-        self, names: Sequence[str], found: Sequence[Document | SkippedFile] | None = None
-    ) -> tuple[IngestReport, Forgotten]:
-        """Brings the index up to date with some files or folders, which may be gone.
+    def follow(self, names: Sequence[str]) -> tuple[IngestReport, Forgotten]:
+        """Brings the index up to date with some files or folders, by their paths, which may be gone.
 
         What is gone is taken out of training first, while its text is still known: if the process dies in between, the
         next look at the folder does it again.
-
-        Args:
-            names: Their paths.
-            found: What is in them, if that is known already.
 
         Raises:
             IndexStoreError: The index cannot be written.
             NotReadyError: Another ingest runs for long.
         """
+        with self._writing():
+            return self._follow(names)
+
+    def _follow(
+        self, names: Sequence[str], found: Sequence[Document | SkippedFile] | None = None
+    ) -> tuple[IngestReport, Forgotten]:
+        """`found` is what is in them, if that is known already."""
         read = [item for name in names for item in load_part(self.folder, name)] if found is None else found
         forgotten = self._forget(self._going(names, read))
         report = self.store.ingest(read, self._go_on, remove_missing=True, only=names, wait_s=WAIT_S)
@@ -146,6 +160,10 @@ class Shelf:
             DocumentError: The file cannot be deleted; nothing has changed.
             NotReadyError: A job's examples are being prepared, or an ingest runs that may bring back what is not here.
         """
+        with self._writing():
+            return self._delete(document_id)
+
+    def _delete(self, document_id: str) -> Deleted:
         path = place_of(self.folder, document_id)
         self._require_deletable(path, document_id)
         names = self.store.names_under(document_id)
@@ -157,7 +175,7 @@ class Shelf:
         texts = self.store.texts(names)
         joins = self._memory.num_joins if self._memory else 0
         forgotten = self._forget(texts)
-        _remove(path)
+        remove(path)
         self.store.delete(names)
         is_settled = self._is_settled(document_id)
         self._forget_elsewhere(texts)  # a question under way may have met them once more
@@ -195,6 +213,15 @@ class Shelf:
             IndexStoreError: The index cannot be written.
             NotReadyError: Another ingest runs for long.
         """
+        with self._writing():
+            return self._whole()
+
+    def compact(self) -> Compaction:
+        """Rewrites the index files without what was deleted. Raises IndexStoreError or NotReadyError."""
+        with self._writing():
+            return self.store.compact()
+
+    def _whole(self) -> tuple[IngestReport, Forgotten]:
         if not self.folder.is_dir():
             raise DocumentError(f"The folder of {self.name} is not there.", "Mount or make it.")
         gone = self._without_source()
@@ -260,19 +287,11 @@ def shelves(
     memory: TrainingMemory | None,
     ending: threading.Event,
     forget: Callable[[Sequence[str]], None],
+    writing: Writing = nullcontext,
 ) -> dict[str, Shelf]:
     """One for each collection, by name."""
-    return {c.name: Shelf(c, stores[c.name], memory, ending, forget) for c in collections}
+    return {c.name: Shelf(c, stores, memory, ending, forget, writing) for c in collections}
 
 
 def _is_under(document_id: str, paths: Iterable[str]) -> bool:
     return any(document_id == path or document_id.startswith((f"{path}#", f"{path}/")) for path in paths)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            sync_folder(path.parent)
-    except OSError as error:
-        raise DocumentError(f"The file cannot be deleted: {error.strerror}.", "Delete it yourself.") from error

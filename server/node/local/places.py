@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from frag.errors import BadRequestError
+from frag.durable import sync_folder
+from frag.errors import BadRequestError, DocumentError
 from retrievers.formats import READERS
 
 _MAX_ID_BYTES = 1024
@@ -44,3 +45,13 @@ def _is_name(part: str) -> bool:
         and "\\" not in part
         and len(part.encode("utf-8", "replace")) <= _MAX_PART_BYTES
     )
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, durably; one that is not there is no error. Raises DocumentError."""
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
+    except OSError as error:
+        raise DocumentError(f"The file cannot be deleted: {error.strerror}.", "Delete it yourself.") from error

@@ -1,7 +1,7 @@
 """The requests of the node's operator."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,14 @@ from frag.types import AnswerMode, RetrievalMode
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES
 from server.coordinator.bodies import json_body, json_response
 from server.node.answering import NodeAnswering
+from server.node.feedback.desk import FeedbackDesk
 from server.node.gate import Gate
 from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
 from server.node.local.documents import Deleted, Listed, Shelf
 from server.node.local.receiving import received
 from server.node.local.watching import FolderWatcher
+from server.node.operating import compact_coming
 from server.node.preview import preview
 from server.node.state import NodeFolder
 from server.node.status import Live, describe_live
@@ -52,6 +54,8 @@ class LocalState:
     deleting: Executor
     trains: TrainingDesk | None = None
     prompts: LivePrompt | None = None
+    order_embedder: Callable[[str], None] | None = None
+    feedback: FeedbackDesk | None = None
     connected: bool = False
     _locks: list[asyncio.Lock] = field(default_factory=lambda: [asyncio.Lock() for _ in range(_NUM_LOCKS)])
     _ending: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -98,6 +102,12 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Body of `POST /release/stop`."""
 
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS)] = ""
+
+
+class Reembed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /reembed`."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
 @routes.get("/")
@@ -234,10 +244,20 @@ async def compact(request: web.Request) -> web.Response:
     """Rewrites the index files without what was deleted."""
     state = request.app[STATE]
     loop = asyncio.get_running_loop()
-    done = {
-        name: await loop.run_in_executor(state.adding, shelf.store.compact) for name, shelf in state.shelves.items()
-    }
+    done = {name: await loop.run_in_executor(state.adding, shelf.compact) for name, shelf in state.shelves.items()}
+    await loop.run_in_executor(state.adding, compact_coming, state.folder.index, list(state.shelves))
     return json_response(done)
+
+
+@routes.post("/reembed")
+async def reembed(request: web.Request) -> web.Response:
+    """Asks for another embedder; `GET /status` says how far it is."""
+    state = request.app[STATE]
+    body = await json_body(request, Reembed)
+    if state.order_embedder is None:
+        raise NotReadyError("This node cannot change its embedder while it runs.", "Stop it, then `frag node reembed`.")
+    await asyncio.to_thread(state.order_embedder, body.model)
+    return json_response({}, status=202)
 
 
 def _named(request: web.Request) -> tuple[str, str]:

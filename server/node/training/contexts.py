@@ -8,10 +8,14 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from frag.answers.abstention import NO_ANSWER
+from frag.protocols import FloatArray
 from frag.sampling import derive_seed
 from prompt_tuning.dataset import Example, Objective
 from prompt_tuning.job import JobSettings
+from server.node.training.orders import StoredExample
 
 LookUp = Callable[[str, int], Sequence[str]]
 """(question, number) to the texts of the best passages, best first."""
@@ -27,6 +31,29 @@ def join_passages(examples: Sequence[Example], job: JobSettings, look_up: LookUp
     return [
         _negative(example, look_up) if chosen.random() < job.context.negatives else _joined(example, job, look_up)
         for example in examples
+    ]
+
+
+def stored_examples(
+    job: JobSettings, examples: Sequence[Example], embed: Callable[[Sequence[str]], FloatArray]
+) -> list[StoredExample]:
+    """The examples as the training process reads them, with question vectors where the method wants them."""
+    vectors: Sequence[bytes] = [b""] * len(examples)
+    if job.method.kind == "generator" and examples:
+        found = embed([example.question for example in examples])
+        vectors = [row.astype("<f4").tobytes() for row in np.asarray(found)]
+    return [
+        StoredExample(
+            example_id=e.example_id,
+            question=e.question,
+            answers=e.answers,
+            passages=e.passages,
+            text=e.text,
+            group=e.group,
+            vector=vector,
+            unit=e.unit,
+        )
+        for e, vector in zip(examples, vectors, strict=True)
     ]
 
 

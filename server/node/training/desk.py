@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import numpy as np
 import structlog
 
 from frag.durable import write_private
@@ -24,7 +23,7 @@ from prompt_tuning.job import JobSettings
 from prompt_tuning.private_training import by_unit
 from server.node.datasets import Datasets
 from server.node.training.arrivals import Arrivals
-from server.node.training.contexts import join_passages
+from server.node.training.contexts import join_passages, stored_examples
 from server.node.training.forgetting import TrainingMemory
 from server.node.training.job_folders import forget_old_jobs, stored, sweep
 from server.node.training.lineage import remember
@@ -234,23 +233,7 @@ class TrainingDesk:
         return [e for e in parts.train if e.example_id not in old or e.example_id in buffer], old
 
     def _stored(self, job: JobSettings, examples: Sequence[Example]) -> list[StoredExample]:
-        vectors: Sequence[bytes] = [b""] * len(examples)
-        if job.method.kind == "generator" and examples:
-            found = self._library.embed([example.question for example in examples])
-            vectors = [row.astype("<f4").tobytes() for row in np.asarray(found)]
-        return [
-            StoredExample(
-                example_id=e.example_id,
-                question=e.question,
-                answers=e.answers,
-                passages=e.passages,
-                text=e.text,
-                group=e.group,
-                vector=vector,
-                unit=e.unit,
-            )
-            for e, vector in zip(examples, vectors, strict=True)
-        ]
+        return stored_examples(job, examples, self._library.embed)
 
     async def forget_prepared(self) -> None:
         """Ends the training process, which holds examples in memory; a round under way fails and is asked for again."""

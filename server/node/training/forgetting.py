@@ -5,7 +5,7 @@ Weights do not unlearn: a version that was trained on a text keeps what it learn
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -93,6 +93,8 @@ class TrainingMemory:
         self._limit = limit
         self._joining = threading.Lock()
         self.num_joins = 0
+        self.on_forget: list[Callable[[Traces], None]] = []
+        self.on_forgotten: list[Callable[[Forgotten], None]] = []
 
     @contextmanager
     def joining(self) -> Iterator[None]:
@@ -115,7 +117,12 @@ class TrainingMemory:
             traces = Traces(texts, self._limit)
             datasets = self._from_datasets(traces)
             jobs = self._from_jobs(traces)
-            return self._listed(texts, datasets, jobs)
+            for forget in self.on_forget:
+                forget(traces)
+            forgotten = self._listed(texts, datasets, jobs)
+            for tell in self.on_forgotten:
+                tell(forgotten)
+            return forgotten
         finally:
             self._joining.release()
 

@@ -5,7 +5,7 @@ import msgspec
 from prompt_tuning.dataset import Example
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag="round"):
     """One round. Paths are absolute; `update` is written only when `train` is set.
 
     `key` in hex decides the draws of a private round, and `num_units` is the N of its plan.
@@ -21,6 +21,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     train: bool
     key: str = ""
     num_units: int = 0
+
+
+class PersonalOrder(msgspec.Struct, frozen=True, kw_only=True, tag="personal"):
+    """A personal version of a promoted one. Paths are absolute; `shared` is its file, `personal` where the result goes.
+
+    `job_folder` holds examples and settings, as for a round.
+    """
+
+    job_folder: str
+    shared: str
+    personal: str
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from frag.errors import FragError
-from server.node.training.orders import Done, Failure, Order, Said, Step
+from server.node.training.orders import Done, Failure, Order, PersonalOrder, Said, Step
 
 _MAX_LINE_BYTES = 1 << 16
 _IDLE_S = 120.0
@@ -37,7 +37,7 @@ class TrainingProcess:
     _idle: asyncio.Task[None] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def carry_out(self, order: Order, on_step: OnStep) -> Done:
+    async def carry_out(self, order: Order | PersonalOrder, on_step: OnStep) -> Done:
         """Cancelling the call ends the process: training stops at once.
 
         Raises:
@@ -60,7 +60,7 @@ class TrainingProcess:
         await asyncio.sleep(_IDLE_S)
         await self._end()
 
-    async def _talk(self, process: asyncio.subprocess.Process, order: Order, on_step: OnStep) -> Done:
+    async def _talk(self, process: asyncio.subprocess.Process, order: Order | PersonalOrder, on_step: OnStep) -> Done:
         if process.stdin is None or process.stdout is None:
             raise TrainerFailedError("no_pipe")
         try:

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +21,26 @@ from frag.errors import FragError, LedgerError, ModelError, NotFoundError
 from frag.models import Kind, locate
 from frag.privacy.draws import KEY_BYTES, SecretDraws
 from frag.quantization import compress, decode
+from frag.types import Adaptation
 from frag.updates import Weights, difference
+from prompt_tuning.adaptation_file import load_adaptation, save_adaptation
 from prompt_tuning.job import JobSettings
 from prompt_tuning.local_training import Remembered, Trained, train
+from prompt_tuning.personal import personalise
 from prompt_tuning.private_training import Mechanism, by_unit, train_privately
 from prompt_tuning.rounds import node_seed, schedule
 from prompt_tuning.strategies import make_strategy
-from server.node.training.orders import Done, Failure, JobExamples, Order, Said, Step, StoredExample, example_of
+from server.node.training.orders import (
+    Done,
+    Failure,
+    JobExamples,
+    Order,
+    PersonalOrder,
+    Said,
+    Step,
+    StoredExample,
+    example_of,
+)
 
 if TYPE_CHECKING:
     from prompt_tuning.language_model import TransformersLanguageModel
@@ -42,7 +56,7 @@ def main() -> None:
     os.nice(_NICENESS)
     trainer = Trainer(sys.argv[1], int(sys.argv[2]))
     for line in sys.stdin.buffer:
-        order = msgspec.json.decode(line, type=Order)
+        order: Order | PersonalOrder = msgspec.json.decode(line, type=Order | PersonalOrder)
         try:
             _say(trainer.carry_out(order))
         except FragError as error:
@@ -63,8 +77,10 @@ class Trainer:
         self._job_folder = ""
         self._job: _PreparedJob | None = None
 
-    def carry_out(self, order: Order) -> Done:
-        """One round of one job. Raises FragError when the model or the data do not fit."""
+    def carry_out(self, order: Order | PersonalOrder) -> Done:
+        """One round of one job, or one personal version. Raises FragError when the model or the data do not fit."""
+        if isinstance(order, PersonalOrder):
+            return self._personal(order)
         job = self._prepared(order)
         weights = decode(Path(order.weights).read_bytes(), job.like, job.broadcast)
         metrics = job.evaluate(weights) if order.evaluate else {}
@@ -76,12 +92,24 @@ class Trainer:
 
     def _prepared(self, order: Order) -> "_PreparedJob":
         if self._job is None or self._job_folder != order.job_folder:
-            model = _load(self._model_name, self._threads)
-            if model.fingerprint != order.base_model:
-                raise ModelError("The job is for another base model.", "Use the job's model on this node.")
-            self._job = _PreparedJob(Path(order.job_folder), model)
+            self._job = _PreparedJob(Path(order.job_folder), self._model(order.base_model))
             self._job_folder = order.job_folder
         return self._job
+
+    def _model(self, base_model: str) -> "TransformersLanguageModel":
+        model = _load(self._model_name, self._threads)
+        if model.fingerprint != base_model:
+            raise ModelError("The job is for another base model.", "Use the job's model on this node.")
+        return model
+
+    def _personal(self, order: PersonalOrder) -> Done:
+        """Prepared examples of a job are given up for it: what is kept of them fills the memory."""
+        shared = load_adaptation(Path(order.shared).read_bytes())
+        self._job, self._job_folder = None, ""
+        job = _PreparedJob(Path(order.job_folder), self._model(shared.base_model))
+        made, metrics = job.personalise(shared)
+        write_private(Path(order.personal), save_adaptation(made))
+        return Done(num_examples=job.num_examples, metrics=metrics)
 
 
 @lru_cache(maxsize=1)
@@ -126,6 +154,36 @@ class _PreparedJob:
         vectors = {e.example_id: np.frombuffer(e.vector, dtype="<f4") for e in stored}
         given = [[vectors[example.example_id] for example in unit] for unit in units]
         return self._trainable.prepare_units(units, self._settings.objective, given)
+
+    @property
+    def num_examples(self) -> int:
+        """Examples that are trained on."""
+        return len(self._train)
+
+    def personalise(self, shared: Adaptation) -> tuple[Adaptation, dict[str, float]]:
+        """The node's own version, and how it does: `gain`, and `share` of what was learnt here.
+
+        Raises:
+            NotFoundError: There are too few examples to choose and to judge by.
+            ModelError: The shared weights are not those of the job's method.
+        """
+        if not (self._validation and self._held_out):
+            raise NotFoundError("There are too few examples to choose and to judge by.")
+        if {n: w.shape for n, w in shared.tensors.items()} != {n: w.shape for n, w in self.like.items()}:
+            raise ModelError("The shared prompt's tensors are not those of its method.", "Train it again.")
+        steps = self._settings.local.steps
+        found = personalise(
+            self._trainable,
+            dict(shared.tensors),
+            self._train,
+            chooses=self._validation,
+            judges=self._held_out,
+            settings=self._settings.local,
+            seed=self._settings.seed,
+            on_step=lambda step, loss: _say(Step(step=step, num_steps=steps, loss=loss)),
+        )
+        made = replace(shared, tensors=found.weights, epsilon=math.inf, delta=0.0)
+        return made, {"gain": found.gain, "share": found.share}
 
     def evaluate(self, weights: Weights) -> dict[str, float]:
         """Loss, and for questions token F1 and exact match, on the node's held-out share."""

@@ -21,6 +21,7 @@ def found(text: str) -> list[str]:
         "Rua do Ouvidor 50",
         "36 rue de Rivoli",
         "Hauptstraße 5",
+        "Am Marktplatz 3",
         "Kungsgatan 12",
         "P.O. Box 242",
         "PSC 6477, Box 2981\nAPO AE 83700",
@@ -48,6 +49,8 @@ def test_where_somebody_lives() -> None:
         "Add 10 ml and stir for 5 minutes.",
         "In 2014 the court decided 7 to 2.",
         "Chapter 12, section 4, page 99",
+        "The castle is open from 9:00 AM to 5:00 PM.",
+        "Open 10 am until 4 pm, closed 12 am to 6 am.",
     ],
 )
 def test_what_is_no_address_stays(text: str) -> None:

@@ -5,10 +5,13 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
-from frag.types import AnswerMode, Citation, NodeAnswer
+from frag.answers import Synthesize
+from frag.protocols import TextListener
+from frag.types import AnswerMode, Citation, Generation, GenerationRequest, NodeAnswer
 from server.wire.messages import Ask
 from tests.server.console.visitor import Visitor
 from tests.server.in_process import InProcessFederation, Script, says, withholds
+from tests.server.node.feedback.silo import ABOUT_BOILER, BOILER, silo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANSWER = "Five working days for an MRI without contrast, nine with it."
@@ -57,6 +60,45 @@ async def test_nodes_are_watched_while_they_answer(federation: InProcessFederati
     await expect(answer).to_contain_text("2 × PERSON")
     await expect(answer).to_contain_text("812 ms")
     await visitor.inspect("answer")
+
+
+class Pen:
+    """Writes a sentence that holds and a word of one that does not, and the rest when told."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.first, self.rest = "Zanoril is offered by the Hillside clinic.", "Its founder sailed a purple barrel."
+
+    async def write(self, _request: GenerationRequest) -> Generation:
+        return Generation(text=f"{self.first} {self.rest}", token_logprob=-0.1, num_prompt_tokens=1, num_new_tokens=1)
+
+    async def aloud(self, request: GenerationRequest, listener: TextListener, /) -> Generation:
+        listener(f"{self.first} Its founder")
+        await self.go_on.wait()
+        return await self.write(request)
+
+
+async def test_a_merged_answer_is_shown_while_it_is_written(federation: InProcessFederation, visitor: Visitor) -> None:
+    pen, page = Pen(), visitor.page
+    await federation.join("north", says(pen.first, 0.8))
+    await federation.join("south", says("The dose of Zanoril is 40 mg.", 0.7))
+    method = Synthesize(pen.write, write_aloud=pen.aloud)
+    federation.state.query.aggregators["synthesize"] = method  # type: ignore[index]
+    await visitor.sign_in(federation.url, federation.api_key)
+    await page.get_by_text("More choices").click()
+    await page.get_by_label("Merge answers by").select_option("synthesize")
+    await visitor.ask("Which clinic offers Zanoril, and what is its dose?")
+    draft = page.get_by_label("Answer under way")
+    await expect(draft.locator(".answer-text")).to_have_text(f"{pen.first} Its founder")
+    await expect(draft.locator(".provisional")).to_have_text("Its founder")
+    await expect(page.get_by_role("status").first).to_have_text("The answer is being written")
+    await visitor.inspect("writing")
+    pen.go_on.set()
+    answer = page.get_by_role("article")
+    await expect(answer.locator(".answer-text")).to_contain_text(pen.first)
+    await expect(answer.locator(".answer-text")).to_contain_text("40 mg")
+    await expect(answer).not_to_contain_text("founder")
+    await expect(draft).to_have_count(0)
 
 
 async def test_what_peers_write_is_text_and_never_markup(federation: InProcessFederation, visitor: Visitor) -> None:
@@ -118,3 +160,20 @@ async def test_a_question_by_keyboard_alone(federation: InProcessFederation, vis
     await visitor.page.keyboard.press("Control+Enter")
     await expect(visitor.page.locator(".answer-text")).to_have_text("by hand")
     await expect(visitor.page.get_by_role("status").first).to_have_text("The answer is here")
+
+
+async def test_an_answer_is_corrected_where_it_is_read(federation: InProcessFederation, visitor: Visitor) -> None:
+    page, place = visitor.page, await federation.enroll("plant")
+    async with silo(place, {"boiler.txt": BOILER}, federation=federation) as node:
+        await visitor.sign_in(federation.url, federation.api_key)
+        await page.get_by_label("Answer mode").select_option(AnswerMode.NONE.value)
+        await visitor.ask(ABOUT_BOILER)
+        answer = page.get_by_role("article")
+        await expect(answer).to_contain_text("Was this right?")
+        await expect(answer.get_by_label("What would have been right?")).to_be_hidden()
+        await answer.get_by_role("button", name="No").click()
+        await answer.get_by_label("What would have been right?").fill("On Tuesdays.")
+        await visitor.inspect("correcting")
+        await answer.get_by_role("button", name="Send").click()
+        await expect(answer).to_contain_text("Taken by plant.")
+        assert [held.correction for held in await node.feedback.listed(10)] == ["On Tuesdays."]

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_wrong_key_is_refused_with_what_to_do(federation: InProcessFederation, visitor: Visitor) -> None:
+    visitor.expected.add(401)
     page = visitor.page
     await visitor.sign_in(federation.url, "frag_wrong")
     await expect(page.get_by_role("alert")).to_contain_text("unknown or revoked")
@@ -88,7 +89,6 @@ async def test_the_switch_turns_the_page_dark_and_is_remembered(
     federation: InProcessFederation, visitor: Visitor
 ) -> None:
     page = visitor.page
-    visitor.expected.add(401)
     await page.goto(federation.url)
     paper = "getComputedStyle(document.body).backgroundColor"
     light = await page.evaluate(paper)

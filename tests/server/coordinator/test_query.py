@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 
-from frag.types import AnswerMode, Citation, NodeAnswer
+from frag.types import Aggregate, AnswerMode, Citation, NodeAnswer, Scale
+from server.coordinator.query import QueryRequest
 from server.wire.messages import Ask
 from tests.conftest import LoopGuard
 from tests.server.in_process import in_process, says, withholds
@@ -51,6 +54,49 @@ async def test_the_best_of_three_answers_comes_back_with_who_gave_it(tmp_path: P
     assert body["failed"] == []
     assert len(body["query_id"]) == 32
     assert body["timings"]["total_ms"] >= body["timings"]["fanout_ms"] > 0
+
+
+async def test_a_writer_that_is_late_does_not_keep_the_asker_waiting(tmp_path: Path) -> None:
+    loading: list[bool] = []
+
+    class Slow:
+        method = "synthesize"
+
+        async def aggregate(self, question: str, answers: Sequence[NodeAnswer]) -> Aggregate:
+            await asyncio.sleep(60)
+            raise AssertionError("nobody waits for this")
+
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", says("five days", 0.3))
+        await federation.join("b", says("nine days", 0.9))
+        service = federation.state.query
+        slow = {**service.aggregators, "synthesize": Slow()}
+        late = replace(service, aggregators=slow, expect_writer=lambda: loading.append(True))
+        started = time.monotonic()
+        response = await late.answer(QueryRequest(question="How long?", aggregation="synthesize", deadline_s=2.5))
+    assert time.monotonic() - started < 6
+    assert (response.answer, response.aggregation) == ("nine days", "best")
+    assert "by the deadline" in response.note
+    assert loading == [True], "it is loaded while nodes answer"
+
+
+async def test_nodes_with_different_embedders_are_compared_by_calibrated_scores_and_the_asker_is_told(
+    tmp_path: Path,
+) -> None:
+    cited = (Citation(document_alias="00ff", score=0.9),)
+    wide = says("nine days", 0.9, embedder="wide", scale=Scale(slope=2.0, offset=-1.5), citations=cited)
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", says("five days", 0.8, embedder="plain", scale=Scale(slope=1.0, offset=0.0)))
+        _, alone = await federation.ask(question="How long?", aggregation="best")
+        await federation.join("b", wide)
+        _, body = await federation.ask(question="How long?", aggregation="best")
+    assert alone["scores"] == "cosine"
+    assert body["scores"] == "calibrated: nodes use different embedders"
+    assert body["answer"] == "five days"
+    assert [view["embedder"] for view in body["answered"]] == ["plain", "wide"]
+    assert body["answered"][0]["score"] == pytest.approx(0.8)
+    assert body["answered"][1]["score"] < 0.8
+    assert body["answered"][1]["citations"][0]["score"] == pytest.approx(0.3)  # 2 · 0.9 - 1.5
 
 
 async def test_a_straggler_is_named_cancelled_and_not_waited_for(tmp_path: Path) -> None:

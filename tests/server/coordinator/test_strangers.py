@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from frag.errors import AuthenticationError, SettingsError, UnreachableError
 from frag.settings import CoordinatorSettings, load_settings
 from server.coordinator.auth import hash_api_key, new_api_key
+from server.node.client_channel import ClientChannel
 from server.node.enroll import enroll
-from server.node.process import ClientChannel
 from server.node.state import NodeFolder
 from server.wire import identity
 from server.wire.codec import encode

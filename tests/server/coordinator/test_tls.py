@@ -21,8 +21,8 @@ from frag.tls import tls_context
 from server.coordinator.app import make_app
 from server.coordinator.folder import CoordinatorFolder, server_tls
 from server.coordinator.state import STATE, CoordinatorState
+from server.node.client_channel import ClientChannel
 from server.node.enroll import enroll
-from server.node.process import ClientChannel
 from server.node.state import NodeFolder
 from server.wire import identity
 from server.wire.handshake import prove_node

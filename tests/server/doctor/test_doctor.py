@@ -23,7 +23,9 @@ from server.doctor import files, machine, network
 from server.doctor.coordinator import coordinator_checks
 from server.doctor.finding import Finding, UnwellError, examine
 from server.doctor.node import node_checks, policy
+from server.doctor.run import show
 from server.local_federation import free_port
+from server.node.journal import Entry, Journal
 from server.node.state import NodeFolder
 from server.wire import identity
 from tests.doubles import HashingEmbedder
@@ -203,6 +205,23 @@ def test_a_metrics_port_that_another_program_holds_is_found(tmp_path: Path) -> N
         assert "telemetry.metrics_port" in found(place)["metrics port"].mend
 
 
+def test_a_port_of_the_local_page_that_another_program_holds_is_found(tmp_path: Path) -> None:
+    port = free_port()
+    place = node_in(tmp_path, local={"port": port})
+    with held(port):
+        assert "local.port" in found(place)["local port"].mend
+
+
+def test_a_journal_that_was_tampered_with_is_found(tmp_path: Path) -> None:
+    place = node_in(tmp_path)
+    with closing(Journal.open(place.journal)) as journal:
+        journal.append([Entry(kind="stopped"), Entry(kind="resumed"), Entry(kind="stopped")])
+    assert found(place)["journal"].ok
+    with closing(sqlite3.connect(place.journal)) as connection, connection:
+        connection.execute("DELETE FROM entries WHERE entry_id = 2")
+    assert "broken at entry 3" in found(place)["journal"].what
+
+
 def test_a_coordinator_that_is_away_is_found(tmp_path: Path) -> None:
     findings = found(node_in(tmp_path))
     for name in ("coordinator", "clock", "enrolled"):
@@ -272,6 +291,20 @@ def test_the_command_ends_with_1_and_says_so_as_json(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["doctor", "--quick", "--folder", str(place.folder)])
     assert "✗" in shown.stdout
     assert "→ Check that it runs" in " ".join(shown.stdout.split())
+
+
+def test_without_a_folder_all_installations_below_this_one_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node_in(tmp_path).folder.rename(tmp_path / "harbour")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["doctor", "--quick", "--json"])
+    assert json.loads(done.stdout).keys() == {"machine", "harbour"}
+
+
+def test_names_of_sections_are_shown_in_a_mend(capsys: pytest.CaptureFixture[str]) -> None:
+    show({"here": [Finding(name="certificate", ok=False, what="no", mend="Give PEM files in [tls].")]})
+    assert "[tls]" in capsys.readouterr().out
 
 
 def test_a_well_coordinator_ends_with_0(tmp_path: Path) -> None:

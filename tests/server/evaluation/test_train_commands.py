@@ -15,9 +15,8 @@ from server.evaluation.training.plan import make_contenders
 from tests.tiny_model import write_tiny_model
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    articles = [
+def articles(number: int) -> list[dict[str, Any]]:
+    return [
         {
             "title": f"house-{a}",
             "paragraphs": [
@@ -31,9 +30,13 @@ def place(tmp_path: Path) -> Path:
                 for p in range(4)
             ],
         }
-        for a in range(5)
+        for a in range(number)
     ]
-    (tmp_path / "houses.json").write_text(json.dumps({"data": articles}))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "houses.json").write_text(json.dumps({"data": articles(5)}))
     write_tiny_model(tmp_path / "model")
     return tmp_path
 
@@ -95,3 +98,22 @@ def test_abstention_hand_counted() -> None:
     assert found == {"precision": 0.6667, "recall": 0.5, "num_abstained": 3, "num_elsewhere": 4}
     filtered = {"withheld": [{"node": "b", "reason": "pii"}], "answered": []}
     assert abstention([filtered], ["a"])["num_abstained"] == 0
+
+
+def test_personal_prompts_are_compared_node_by_node(place: Path) -> None:
+    (place / "streets.json").write_text(json.dumps({"data": articles(11)}))
+    arguments = ["eval", "personal", "--dataset", str(place / "streets.json"), "--nodes", "2", "--rounds", "1"]
+    arguments += ["--steps", "2", "--personal-steps", "3", "--model", str(place / "model"), "--threads", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--margin", "0", "--out", str(place / "personal.json"), "--json"])
+    assert result.exception is None, result.output
+    report = json.loads(result.stdout)
+    assert report == json.loads((place / "personal.json").read_text())
+    assert set(report["nodes"]) == {"node-0", "node-1"}
+    for row in report["nodes"].values():
+        saved = 1 - row["personal"]["loss"] / row["shared"]["loss"]
+        assert row["gain"] == pytest.approx(saved, abs=1e-3)
+        assert row["used"] == (row["gain"] > 0)
+        assert row["num_train"] > 0
+        assert row["num_held_out"] > 0
+    served = [row["personal" if row["used"] else "shared"]["loss"] for row in report["nodes"].values()]
+    assert report["mean"]["served"]["loss"] == pytest.approx(sum(served) / 2, abs=1e-3)

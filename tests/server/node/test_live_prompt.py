@@ -97,3 +97,28 @@ async def test_nothing_is_restored_where_nothing_was(tmp_path: Path) -> None:
     node = Node(tmp_path / "absent")
     await node.prompt.restore()
     assert node.worker.live is None
+
+
+async def test_a_change_of_embedder_withdraws_a_prompt_of_the_old_one_and_brings_it_back_with_it(
+    tmp_path: Path,
+) -> None:
+    node = Node(tmp_path)
+    await node.promote("v1", version(embedder="minilm"))
+    await node.prompt.use_embedder("other")
+    assert (node.prompt.version, node.worker.live) == ("", None)
+    with pytest.raises(ModelError, match="embedder"):
+        await node.promote("v1", version(embedder="minilm"))
+    restarted = Node(tmp_path)
+    restarted.prompt._embedder = "other"
+    await restarted.prompt.restore()
+    assert restarted.worker.live is None
+
+    await node.prompt.use_embedder("minilm")
+    assert node.prompt.version == "v1"
+
+
+async def test_a_change_of_embedder_leaves_a_prompt_that_reads_no_vectors(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.promote("v1", version())
+    await node.prompt.use_embedder("other")
+    assert node.prompt.version == "v1"

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from frag.errors import LedgerError
 from frag.privacy.accounting import epsilon_of_rho, rho_within
 from frag.privacy.ledger import Ledger
 from server.cli import app
+from server.node.state import NodeFolder
+from server.node.terms import hold_to_terms
 
 
 @pytest.fixture
@@ -47,3 +50,39 @@ def test_spends_by_collection_as_figures_table_and_plot(folder: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "notes" in shown.output
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["spent.xyz", "absent/spent.png"])
+def test_a_picture_that_cannot_be_written_is_refused_in_words(folder: Path, name: str) -> None:
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder), "--plot", str(folder / name)])
+    assert (shown.exit_code, shown.exception.__class__) == (2, SystemExit)
+    assert "--plot" in shown.output
+
+
+def test_the_table_fits_a_narrow_terminal(folder: Path) -> None:
+    ledger = Ledger.open(folder / "ledger.db")
+    ledger.charge({"a": "discharge-letters"}, 0.01, 1.0)
+    ledger.close()
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder)], env={"COLUMNS": "80"}).output
+    assert "discharge-letters" in shown
+    for header in ("charged", "spent up", "answers", "training"):
+        assert header in shown
+
+
+def test_settings_that_give_units_more_are_refused_until_the_operator_accepts(folder: Path) -> None:
+    settings = folder / "node.toml"
+    settings.write_text(settings.read_text() + '[[collections]]\nname = "notes"\nfolder = "notes"\n')
+    place = NodeFolder(folder)
+    before = place.settings()
+    hold_to_terms(place.ledger, before.policy, before.collections)
+    ledger = Ledger.open(place.ledger)
+    ledger.charge({"document:notes/a": "notes"}, 0.01, 1.0)
+    ledger.close()
+    settings.write_text(settings.read_text().replace("epsilon = 4.0", "epsilon = 9.0"))
+    after = place.settings()
+    with pytest.raises(LedgerError, match="frag node privacy --accept"):
+        hold_to_terms(place.ledger, after.policy, after.collections)
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder), "--accept"])
+    assert "accepted: notes promised ε = 4" in shown.output
+    assert hold_to_terms(place.ledger, after.policy, after.collections) == []
+    assert "promised ε = 4" in CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder)]).output

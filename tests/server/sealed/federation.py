@@ -12,7 +12,8 @@ from frag.roster import Roster, save_roster
 from frag.types import AnswerMode, RetrievalMode
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder
-from server.sealed.asker import Coordinator, SealedPlan, ask_sealed
+from server.sealed.asker import SealedPlan, ask_sealed
+from server.sealed.channel import Coordinator
 from server.sealed.desk import SealedDesk, open_desk
 from server.sealed.trust import Trust
 from server.wire import identity

@@ -46,7 +46,7 @@ def sealed(desk: SealedDesk, signer: Ed25519PrivateKey = ASKER, content: bytes =
         "reply_key": X25519PrivateKey.generate().public_key().public_bytes_raw(),
         "issued_at": NOW,
         "expires_at": NOW + 60,
-        "ask": make_ask(),
+        "wanted": make_ask(),
     }
     content = content or encode_inquiry(Inquiry(**(terms | changes)))
     sealed_id = os.urandom(16)
@@ -87,7 +87,7 @@ async def test_a_question_lives_for_a_short_time_around_now(
 
 
 async def test_consensus_is_refused_at_the_node_too(desk: SealedDesk) -> None:
-    assert await code_of(desk, sealed(desk, ask=make_ask(mode=AnswerMode.CONSENSUS))) == "mode_not_allowed"
+    assert await code_of(desk, sealed(desk, wanted=make_ask(mode=AnswerMode.CONSENSUS))) == "mode_not_allowed"
 
 
 async def test_what_is_no_question_is_refused(desk: SealedDesk) -> None:

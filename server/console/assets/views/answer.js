@@ -2,6 +2,7 @@
 
 import { el, pill, prose } from "../dom.js";
 import { METHODS, failed, modeName, ms, number, reason } from "../words.js";
+import { opinion } from "./opinion.js";
 
 export function answerCard(done) {
   return el("article", { class: "card answer" },
@@ -10,7 +11,7 @@ export function answerCard(done) {
     done.note ? el("p", { class: "note" }, done.note) : null,
     done.answer ? el("p", { class: "how" }, rests(done)) : null,
     done.promise ? el("div", { class: "promise" }, el("h3", {}, "What this mode promises"), el("p", {}, done.promise)) : null,
-    masked(done.question), keywords(done), contributions(done), withheld(done), missing(done), timings(done));
+    opinion(done), masked(done.question), keywords(done), contributions(done), withheld(done), missing(done), timings(done));
 }
 
 function nothing(done) {

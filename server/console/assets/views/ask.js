@@ -5,6 +5,7 @@ import { announce, choice, el, failure, field, heading, pill, prose, state } fro
 import { rememberAnswer } from "../spent.js";
 import { AGGREGATIONS, MODES, failed, modeName, ms } from "../words.js";
 import { answerCard } from "./answer.js";
+import { draftCard } from "./draft.js";
 
 export async function askView({ signal }) {
   const { nodes } = await get("/v1/nodes", { signal });
@@ -60,20 +61,23 @@ async function ask(body, results, form, signal) {
   signal.addEventListener("abort", () => stop.abort());
   submit.disabled = true;
   const board = nodeBoard(() => stop.abort());
-  results.replaceChildren(board.node);
+  const draft = draftCard();
+  results.replaceChildren(draft.node, board.node);
   announce("Asking");
   try {
     let done = null;
     for await (const { name, data } of stream("POST", "/v1/query", { body, signal: stop.signal })) {
       if (name === "routed") board.routed(data);
       else if (name === "node") board.replied(data.node, data.outcome);
+      else if (name === "token") draft.written(data);
+      else if (name === "settled") draft.settled(data);
       else if (name === "error") throw Object.assign(new Error(data.detail), { what: data.detail, mend: data.mend, failed: data.failed });
       else if (name === "done") done = data;
     }
     if (!done) throw Object.assign(new Error(), { what: "The answer broke off before it was complete.", mend: "Ask again." });
     rememberAnswer(done);
     board.end();
-    results.prepend(answerCard(done));
+    draft.node.replaceWith(answerCard(done));
     announce(done.answer ? "The answer is here" : "No answer came out");
   } catch (error) {
     board.end();

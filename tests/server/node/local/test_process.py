@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def withholds(federation: InProcessFederation) -> str | None:
 
 @pytest.mark.timeout(180)
 async def test_a_node_and_its_operator(tmp_path: Path) -> None:
+    began = datetime.now().astimezone().date()
     models = {"language_model": "none", "embedder": str(write_tiny_embedder(tmp_path / "embedder")), "threads": 1}
     async with in_process(tmp_path) as federation:
         node = await federation.enroll("alpha")
@@ -104,7 +106,8 @@ async def test_a_node_and_its_operator(tmp_path: Path) -> None:
             described = json.loads(status)
             assert described["release"] == {"stopped": False}
             left = described["today"]["others"]
-            assert (left["sources"], left["stopped"], left["resumed"]) == (2, 1, 1)
+            if datetime.now().astimezone().date() == began:  # who tests at midnight sees a part of it
+                assert (left["sources"], left["stopped"], left["resumed"]) == (2, 1, 1)
             assert described["local"].startswith("http://127.0.0.1:")
         finally:
             process.kill()

@@ -1,0 +1,86 @@
+"""Run as a process: one contender over one file of vectors, so that the memory it takes is its own. Prints JSON."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frag.protocols import FloatArray
+from server.benchmark.contenders import Contender, Frag, make
+from server.benchmark.vectors import DIMENSION, read_blocks
+
+TOP_K = 10
+_MERGE_ROWS = 5 * 16_384
+
+
+def resident_mib(field: str) -> float:
+    """`VmRSS` now, or `VmHWM` at most since the process began."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def run(name: str, folder: Path, threads: int, *, during_merge: bool) -> dict[str, Any]:
+    """Adds, then searches one at a time."""
+    count = (folder / "vectors").stat().st_size // (4 * DIMENSION)
+    questions = np.fromfile(folder / "questions", dtype="<f4").reshape(-1, DIMENSION)
+    truth = np.load(folder / "truth.npy")
+    make(name, folder / f"{name}-warm", 1, 1)  # its library is part of the process without an index
+    before = resident_mib("VmRSS")
+    contender = make(name, folder / name, count, threads)
+    began = time.perf_counter()
+    for block in read_blocks(folder / "vectors"):
+        contender.add(block)
+    contender.finish()
+    seconds = time.perf_counter() - began
+    times, found = timed(contender, questions)
+    recall = float(np.mean([len(set(a.tolist()) & set(b.tolist())) / TOP_K for a, b in zip(found, truth, strict=True)]))
+    report = {
+        "recall_at_10": round(recall, 4),
+        **percentiles(times),
+        "peak_rss_mib": round(resident_mib("VmHWM") - before, 1),
+        "adds_per_s": round(count / seconds, 1),
+    }
+    if during_merge and isinstance(contender, Frag):
+        report["p95_ms_during_merge"] = merging_p95(contender, folder / "vectors", questions)
+    return report
+
+
+def timed(contender: Contender, questions: FloatArray) -> tuple[list[float], list[Any]]:
+    """Seconds and rows of each question; the first few, which touch the files for the first time, are asked twice."""
+    times, found = [], []
+    for question in questions[:20]:
+        contender.search(question, TOP_K)
+    for question in questions:
+        began = time.perf_counter()
+        found.append(contender.search(question, TOP_K))
+        times.append(time.perf_counter() - began)
+    return times, found
+
+
+def percentiles(times: list[float]) -> dict[str, float]:
+    """Milliseconds."""
+    return {f"p{share}_ms": round(1000 * float(np.percentile(times, share)), 3) for share in (50, 95, 99)}
+
+
+def merging_p95(contender: Frag, vectors: Path, questions: FloatArray) -> float:
+    """Searches go on while what was added is sealed and merged."""
+    added = 0
+    for block in read_blocks(vectors):
+        contender.add(block)
+        added += len(block)
+        if added >= _MERGE_ROWS:
+            break
+    times: list[float] = []
+    while contender.keeper.is_busy or not times:
+        times += timed(contender, questions[:50])[0]
+    return round(1000 * float(np.percentile(times, 95)), 3)
+
+
+if __name__ == "__main__":
+    chosen = json.loads(sys.argv[1])
+    print(
+        json.dumps(run(chosen["name"], Path(chosen["folder"]), chosen["threads"], during_merge=chosen["during_merge"]))
+    )
