@@ -23,6 +23,7 @@ IdArray = npt.NDArray[np.int64]
 
 _TIE_MARGIN = 1e-5
 """FAISS sums a dot product in an order that depends on the row's place: scores this close may be equal."""
+_LARGE = 8192
 _SPARE = 16
 """Candidates fetched beyond `top_k`, so that ties at the edge rarely need a second look."""
 
@@ -223,9 +224,12 @@ def _compact(segment: FlatSegment) -> FlatSegment:
 
 
 def _merge(segments: tuple[FlatSegment, ...]) -> tuple[FlatSegment, ...]:
-    """Merges from the end while the older neighbour is less than twice as large: O(log n) segments remain."""
+    """Merges from the end while the older neighbour is small, and less than twice as large.
+
+    O(log n) small segments remain, and large ones are copied no more.
+    """
     kept = list(segments)
-    while len(kept) > 1 and kept[-2].num_alive < 2 * kept[-1].num_alive:
+    while len(kept) > 1 and kept[-2].num_alive < min(2 * kept[-1].num_alive, _LARGE):
         newer, older = kept.pop(), kept.pop()
         (older_ids, older_vectors), (newer_ids, newer_vectors) = older.contents(), newer.contents()
         ids, vectors = np.concatenate([older_ids, newer_ids]), np.concatenate([older_vectors, newer_vectors])

@@ -30,34 +30,37 @@ def run(name: str, folder: Path, threads: int, *, during_merge: bool) -> dict[st
     make(name, folder / f"{name}-warm", 1, 1)  # its library is part of the process without an index
     before = resident_mib("VmRSS")
     contender = make(name, folder / name, count, threads)
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     for block in read_blocks(folder / "vectors"):
         contender.add(block)
     contender.finish()
-    seconds = time.perf_counter() - began
-    times, found = timed(contender, questions)
+    seconds, busy = time.perf_counter() - began, time.process_time() - busy
+    times, cpu_times, found = timed(contender, questions)
     recall = float(np.mean([len(set(a.tolist()) & set(b.tolist())) / TOP_K for a, b in zip(found, truth, strict=True)]))
     report = {
         "recall_at_10": round(recall, 4),
         **percentiles(times),
         "peak_rss_mib": round(resident_mib("VmHWM") - before, 1),
         "adds_per_s": round(count / seconds, 1),
+        "cpu_p50_ms": round(1000 * float(np.median(cpu_times)), 3),
+        "cpu_adds_per_s": round(count / busy, 1),
     }
     if during_merge and isinstance(contender, Frag):
         report["p95_ms_during_merge"] = merging_p95(contender, folder / "vectors", questions)
     return report
 
 
-def timed(contender: Contender, questions: FloatArray) -> tuple[list[float], list[Any]]:
-    """Seconds and rows of each question; the first few, which touch the files for the first time, are asked twice."""
-    times, found = [], []
+def timed(contender: Contender, questions: FloatArray) -> tuple[list[float], list[float], list[Any]]:
+    """Seconds, those of the processor, and rows of each question; the first few are asked twice."""
+    times, cpu_times, found = [], [], []
     for question in questions[:20]:
         contender.search(question, TOP_K)
     for question in questions:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.thread_time()
         found.append(contender.search(question, TOP_K))
+        cpu_times.append(time.thread_time() - busy)
         times.append(time.perf_counter() - began)
-    return times, found
+    return times, cpu_times, found
 
 
 def percentiles(times: list[float]) -> dict[str, float]:

@@ -50,10 +50,19 @@ def index(
 
 
 def _print(names: list[str], report: dict[str, Any]) -> None:
-    titles = ("recall_at_10", "p50_ms", "p95_ms", "p99_ms", "peak_rss_mib", "adds_per_s")
+    titles = (
+        "recall_at_10",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "peak_rss_mib",
+        "adds_per_s",
+        "cpu_p50_ms",
+        "cpu_adds_per_s",
+    )
     typer.echo(f"{report['vectors']:,} vectors, load {report['load_average']:.1f}")
-    typer.echo(f"{'':10}" + "".join(f"{title:>14}" for title in titles))
+    typer.echo(f"{'':10}" + "".join(f"{title:>15}" for title in titles))
     for name in names:
-        typer.echo(f"{name:10}" + "".join(f"{report[name][title]:14g}" for title in titles))
+        typer.echo(f"{name:10}" + "".join(f"{report[name][title]:15g}" for title in titles))
     if (p95 := report.get("p95_ms_during_merge")) is not None:
         typer.echo(f"p95 while segments are sealed and merged: {p95:g} ms")

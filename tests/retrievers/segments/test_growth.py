@@ -163,3 +163,16 @@ def test_a_small_collection_has_no_files_and_no_thread(tmp_path: Path) -> None:
         store.ingest(documents())
         assert store._keeper._thread is None
     assert not (tmp_path / "segments").exists()
+
+
+def test_an_index_from_before_segments_opens_with_all_it_held(tmp_path: Path) -> None:
+    with DocumentStore.open(tmp_path, EMBEDDER) as store:
+        store.ingest(documents())
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        connection.executescript(
+            "DROP TABLE segments; DROP TABLE tombstones; ALTER TABLE collection DROP COLUMN layout; PRAGMA user_version=1"
+        )
+    with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=50, block=100, grace_s=0.0)) as store:
+        assert store.wait_for_growth(20.0)
+        assert_exact(store)
+    assert num_segments(tmp_path) >= 1

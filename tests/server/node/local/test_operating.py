@@ -83,3 +83,11 @@ async def test_a_document_is_forgotten_and_the_page_found(view: View) -> None:
     assert (again.value.code, again.value.exit_code) == ("not_found", 2)
     opened = await asyncio.to_thread(page_address, view.folder)
     assert opened == f"{view.url}/#token={view.token}"
+
+
+def test_an_index_is_checked_without_the_node(place: NodeFolder) -> None:
+    words = ["node", "check", "--folder", str(place.folder)]
+    done = runner.invoke(app, [*words, "--json"])
+    assert done.exit_code == 0
+    assert [(found["recall_at_10"], found["damaged"]) for found in json.loads(done.output).values()] == [(1.0, [])]
+    assert "recall@10 1.000 against exact search" in runner.invoke(app, words).output
