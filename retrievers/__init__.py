@@ -12,7 +12,8 @@ Knows nothing of language models, training or networks.
 from retrievers.chunking import chunk_document
 from retrievers.documents import SkippedFile, load_documents
 from retrievers.embedding import SentenceEmbedder
-from retrievers.store import DocumentInfo, DocumentStore, IngestReport, count_documents
+from retrievers.reading import DocumentInfo
+from retrievers.store import DocumentStore, IngestReport, count_documents
 from retrievers.vector_index import VectorIndex
 
 __all__ = [
