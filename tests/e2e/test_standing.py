@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-from frag.settings import ModelSettings
 from server.local_federation import LocalFederation
 from server.node.datasets import Datasets
-from tests.e2e.test_training import NODES, call, examples_of, trainers
-from tests.tiny_model import write_tiny_model
+from tests.e2e.trainers import NODES, call
 
 JOB: Mapping[str, Any] = {
     "name": "keys",
-    "dataset": "qa",
+    "dataset": "doors",
     "method": {"kind": "lora"},
     "local": {"steps": 2, "batch_size": 4},
     "rounds": {"number": 1, "min_replies": 2, "deadline_s": 60},
@@ -35,27 +33,34 @@ async def decided(federation: LocalFederation, number: int) -> list[dict[str, An
             await asyncio.sleep(0.2)
 
 
+def hold(federation: LocalFederation, folder: Path, number: int) -> None:
+    """Gives every node so many examples in a data set of this test's own."""
+    for node in NODES:
+        rows = [{"question": f"Where is door {n} of {node}?", "answer": f"wing {n}"} for n in range(number)]
+        file = folder / f"{node}.jsonl"
+        file.write_text("\n".join(map(json.dumps, rows)))
+        Datasets(federation.node(node).datasets).add("doors", file, replace=True)
+
+
 @pytest.mark.timeout(400)
-async def test_runs_follow_each_other_as_examples_come(tmp_path: Path, real_models: ModelSettings) -> None:
-    del real_models
-    async with trainers(tmp_path, write_tiny_model(tmp_path / "tiny", hidden_size=32)) as federation:
-        standing = (await call(federation, "POST", "/v1/jobs", JOB))["job_id"]
-        (first,) = await decided(federation, 1)
-        assert (first["event"], first["version"], first["cause"]) == ("promoted", f"{standing}-1", "new_examples")
-        assert {"f1_new", "live_f1_new"} <= first["metrics"].keys()
-        assert "f1_old" not in first["metrics"]
-        for node in NODES:
-            more = tmp_path / f"{node}-more.jsonl"
-            rows = [{"question": f"Where is door {n} of {node}?", "answer": f"wing {n}"} for n in range(24)]
-            more.write_text("\n".join([examples_of(node), *map(json.dumps, rows)]))
-            Datasets(federation.node(node).datasets).add("qa", more, replace=True)
-        await federation.wait_until(
-            lambda body: any(row["job_id"] == f"{standing}-2" for row in body["jobs"]), "/v1/jobs", within_s=30
-        )
-        federation.kill("coordinator")
-        federation.start_coordinator()
-        await federation.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
-        second = (await decided(federation, 2))[1]
-        assert (second["event"], second["before"]) == ("promoted", f"{standing}-1")
-        assert {"f1_old", "live_f1_old", "f1_new"} <= second["metrics"].keys()
-        assert (await call(federation, "GET", "/v1/prompts"))["live"] == f"{standing}-2"
+async def test_runs_follow_each_other_as_examples_come(trainers: LocalFederation, tmp_path: Path) -> None:
+    hold(trainers, tmp_path, 24)
+    standing = (await call(trainers, "POST", "/v1/jobs", JOB))["job_id"]
+    (first,) = await decided(trainers, 1)
+    assert (first["event"], first["version"], first["cause"]) == ("promoted", f"{standing}-1", "new_examples")
+    assert {"f1_new", "live_f1_new"} <= first["metrics"].keys()
+    assert "f1_old" not in first["metrics"]
+    hold(trainers, tmp_path, 48)
+    await trainers.wait_until(
+        lambda body: any(row["job_id"] == f"{standing}-2" for row in body["jobs"]), "/v1/jobs", within_s=30
+    )
+    trainers.kill("coordinator")
+    trainers.start_coordinator()
+    await trainers.wait_until(lambda body: body["status"] == "ok", "/healthz", within_s=60)
+    second = (await decided(trainers, 2))[1]
+    assert (second["event"], second["before"]) == ("promoted", f"{standing}-1")
+    assert {"f1_old", "live_f1_old", "f1_new"} <= second["metrics"].keys()
+    assert (await call(trainers, "GET", "/v1/prompts"))["live"] == f"{standing}-2"
+    await call(trainers, "POST", f"/v1/jobs/{standing}/cancel")
+    await trainers.wait_for_nodes(NODES)
+    assert (await call(trainers, "POST", "/v1/prompts/none/promote"))["nodes"] == dict.fromkeys(NODES, "live")
