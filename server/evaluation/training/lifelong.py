@@ -116,7 +116,7 @@ def evaluate_lifelong(plan: LifelongPlan, tick: Tick) -> dict[str, Any]:
 
     def opened() -> Bench:
         if not bench:
-            bench.append(_open(plan, tick))
+            bench.append(open_bench(plan, tick))
         return bench[0]
 
     zero = _kept(plan, "untrained", plan.key("untrained"), lambda: _untrained(opened()))[0]
@@ -146,7 +146,8 @@ def evaluate_lifelong(plan: LifelongPlan, tick: Tick) -> dict[str, Any]:
     }
 
 
-def _open(plan: LifelongPlan, tick: Tick) -> Bench:
+def open_bench(plan: LifelongPlan, tick: Tick) -> Bench:
+    """Loads the model and prepares every example of the plan once."""
     from prompt_tuning.frozen_inputs import FrozenInputs
     from prompt_tuning.language_model import TransformersLanguageModel
     from prompt_tuning.trainable import Trainable
