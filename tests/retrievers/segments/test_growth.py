@@ -170,7 +170,8 @@ def test_an_index_from_before_segments_opens_with_all_it_held(tmp_path: Path) ->
         store.ingest(documents())
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
         connection.executescript(
-            "DROP TABLE segments; DROP TABLE tombstones; ALTER TABLE collection DROP COLUMN layout; PRAGMA user_version=1"
+            "DROP TABLE segments; DROP TABLE tombstones; ALTER TABLE collection DROP COLUMN layout;"
+            "PRAGMA user_version=1"
         )
     with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=50, block=100, grace_s=0.0)) as store:
         assert store.wait_for_growth(20.0)
