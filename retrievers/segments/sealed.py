@@ -13,6 +13,7 @@ from retrievers.segments.segment_file import SegmentFile
 from retrievers.vector_index import IdArray, one_thread
 
 PROBES = 128
+_CODES = 20_000
 """Lists that a search looks into, chosen by `docs/index-benchmark.md`."""
 
 
@@ -50,11 +51,15 @@ class SealedSegment:
     def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
         """About the `depth` best living ids for `vector` [d], and their approximate scores; -1 is padding."""
         parameters = quantiser.faiss().SearchParametersIVF(
-            sel=self.selector, nprobe=min(self.index.nlist, max(PROBES, depth // 8))
+            sel=self.selector, nprobe=min(self.index.nlist, max(PROBES, depth // 8, self._affordable()))
         )
         with one_thread():
             scores, ids = self.index.search(vector[None], depth, params=parameters)
         return ids[0], scores[0]
+
+    def _affordable(self) -> int:
+        """Lists of a small segment that hold `_CODES` together: looking into them costs about a millisecond."""
+        return 1 + int(self.index.nlist) * _CODES // max(1, len(self.file.ids))
 
 
 def _selector(dead: IdArray) -> Any:  # noqa: ANN401

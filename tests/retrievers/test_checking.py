@@ -28,6 +28,7 @@ def test_an_empty_index_is_whole(tmp_path: Path) -> None:
 
 def test_recall_that_is_lost_is_seen(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("retrievers.segments.sealed.PROBES", 1)
+    monkeypatch.setattr("retrievers.segments.sealed._CODES", 0)
     texts = [f"Item{n} in room{n % 9} of house{n % 31}." for n in range(600)]
     with DocumentStore.open(tmp_path, HashingEmbedder(), pace=Pace(seal_at=100, block=600)) as store:
         store.ingest([Document(document_id=f"d{n}", text=text) for n, text in enumerate(texts)])
