@@ -50,8 +50,8 @@ def main() -> None:
     old = _dealt([example for silo in others.values() for example in silo], options.seed)
     live = _trained(bench, job, {node: bench.of(old[node]) for node in _NODES}, {}, bench.trainable.initial(seed=0))
     new = _dealt(corrections, options.seed)
-    remembered = {node: Remembered(old=bench.of(old[node]), share=rules.replay, anchor=live) for node in _NODES}
-    run = make_job(None, rounds=2, steps=10, learning_rate=3e-3)
+    remembered = {node: Remembered(old=bench.of(old[node]), share=options.replay, anchor=live) for node in _NODES}
+    run = make_job(None, rounds=options.run_rounds, steps=options.run_steps, learning_rate=options.run_rate)
     candidate = _trained(bench, run, {node: bench.of(new[node]) for node in _NODES}, remembered, live)
     report = _compared(bench, options, live, candidate, rules.margin)
     print("\n" + json.dumps(report, indent=1))
@@ -73,6 +73,7 @@ def _compared(
         "topic": options.topic,
         "corrections": options.corrections,
         "wrong": options.wrong,
+        "run": [options.run_rounds, options.run_steps, options.run_rate, options.replay],
         "seed": options.seed,
         "held_out_of_topic": len(bench.tests[options.topic]),
         "accuracy": seen,
@@ -118,6 +119,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--examples", type=int, default=40, help="training examples of each domain")
     parser.add_argument("--rounds", type=int, default=6, help="of the live version's training")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument(
+        "--replay", type=float, default=StandingSettings().replay, help="share of old examples in a batch"
+    )
+    parser.add_argument("--run-rounds", type=int, default=2, help="of the run that follows")
+    parser.add_argument("--run-steps", type=int, default=10)
+    parser.add_argument("--run-rate", type=float, default=3e-3, help="learning rate of that run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--threads", type=int, default=1)
