@@ -55,7 +55,7 @@ def _fits_one(text: str) -> list[str]:
     tries: tuple[tuple[type[BaseModel], dict[str, str]], ...] = (
         (NodeSettings, needed),
         (CoordinatorSettings, {}),
-        (JobSettings, {}),
+        (JobSettings, {"name": "support", "dataset": "qa"}),
     )
     for kind, defaults in tries:
         try:

@@ -32,6 +32,8 @@ NOT_RUN = {
     "prompts rollback": "likewise",
     "ask … --sealed": "needs a signed roster; tests/e2e/test_sealed.py",
     "ask --sealed": "likewise",
+    "feedback": "needs the id of an answered question; tests/server/node/feedback",
+    "node reembed": "needs another embedder; tests/server/node/test_reembedding.py",
     "node forget": "the block that puts the document runs in a shell below",
     "--install-completion": "changes the start-up file of the shell",
     "--show-completion": "asks which shell is running; test_site.py prints the scripts",
