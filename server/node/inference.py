@@ -87,10 +87,16 @@ class InferenceWorker:
 
     async def __aenter__(self) -> Self:
         """Starts the thread and waits until the model is loaded. Raises what loading raised."""
-        loop = asyncio.get_running_loop()
-        self._loaded = loop.create_future()
+        self._loaded = loaded = asyncio.get_running_loop().create_future()
         self._thread.start()
-        await self._loaded
+        try:
+            await asyncio.shield(loaded)
+        except asyncio.CancelledError:
+            # loading cannot be broken off, and the thread must not outlive the loop that it reports to
+            await asyncio.to_thread(self._stop)
+            if loaded.done():
+                loaded.exception()
+            raise
         return self
 
     async def __aexit__(

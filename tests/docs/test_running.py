@@ -32,6 +32,8 @@ NOT_RUN = {
     "prompts rollback": "likewise",
     "ask … --sealed": "needs a signed roster; tests/e2e/test_sealed.py",
     "ask --sealed": "likewise",
+    "node feedback accept": "needs a correction that waits; tests/server/node/feedback",
+    "node feedback reject": "likewise",
     "feedback": "needs the id of an answered question; tests/server/node/feedback",
     "node reembed": "needs another embedder; tests/server/node/test_reembedding.py",
     "node forget": "the block that puts the document runs in a shell below",
@@ -89,7 +91,7 @@ def prepared(followed: Followed) -> Followed:
 
 @pytest.fixture
 def at_home(prepared: Followed, monkeypatch: pytest.MonkeyPatch) -> Followed:
-    for name in ("FRAG_URL", "FRAG_API_KEY", "HOME"):
+    for name in ("FRAG_URL", "FRAG_API_KEY", "FRAG_HOME", "HOME"):
         monkeypatch.setenv(name, prepared.environment[name])
     monkeypatch.chdir(prepared.folder)
     return prepared

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from frag.errors import ModelError, RateLimitedError
-from frag.protocols import TextListener
+from frag.protocols import LanguageModel, TextListener
 from frag.types import Adaptation, Generation, GenerationRequest, Place
 from server.node.inference import InferenceWorker
 
@@ -216,3 +216,20 @@ async def test_a_listener_hears_its_own_text_in_order_and_before_the_result() ->
         first, second = await asyncio.gather(worker.generate(ask("one"), heard.append), worker.generate(ask("two")))
         assert heard == ["re", "re one"]
     assert (first.text, second.text) == ("re one", "re two")
+
+
+async def test_whoever_stops_waiting_for_the_model_leaves_no_thread_behind() -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load() -> LanguageModel:
+        loading.set()
+        go_on.wait(10)
+        raise ModelError("It is broken, and nobody wants to know.")
+
+    entering = asyncio.create_task(InferenceWorker(load, 4, 0.0).__aenter__())
+    await asyncio.to_thread(loading.wait, 10)
+    entering.cancel()
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert not [thread for thread in threading.enumerate() if thread.name == "inference"]
