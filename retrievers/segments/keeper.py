@@ -8,14 +8,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from frag.errors import FragError, NotReadyError
 from retrievers.database import connect
-from retrievers.segments.growth import BLOCK, SEAL_AT, Commit, Growth, growth_lock
+from retrievers.segments.growth import BLOCK, SEAL_AGAIN_AT, SEAL_AT, Commit, Growth, growth_lock
 from retrievers.segments.manifest import SEGMENTS_FOLDER
 
 _log = logging.getLogger(__name__)
@@ -31,10 +31,11 @@ _GRACE_S = 5.0
 class Pace:
     """When an index grows; a test goes through all of it with a few passages.
 
-    `seal_at` and `block` as in `Growth`; `grace_s`: how long files that were replaced are kept for others.
+    `seal_at`, `seal_again_at` and `block` as in `Growth`; `grace_s`: how long replaced files are kept for others.
     """
 
     seal_at: int = SEAL_AT
+    seal_again_at: int = SEAL_AGAIN_AT
     block: int = BLOCK
     grace_s: float = _GRACE_S
 
@@ -60,6 +61,7 @@ class Keeper:
         self._stopped = threading.Event()
         self._again = False
         self._growing = False
+        self._doing = ""
 
     def nudge(self, num_fresh: int) -> None:
         """Looks in the background whether there is something to do; call it after each change."""
@@ -75,6 +77,11 @@ class Keeper:
     def is_busy(self) -> bool:
         """Whether something is sealed or merged now, or is about to be."""
         return self._growing or self._again
+
+    @property
+    def doing(self) -> str:
+        """`sealing`, `merging`, or nothing."""
+        return self._doing
 
     def wait(self, timeout_s: float) -> bool:
         """Returns True when nothing is under way any more, or False after `timeout_s` seconds."""
@@ -114,7 +121,9 @@ class Keeper:
 
     def _grow(self) -> None:
         with self._growth() as growth:
-            while not self._stopped.is_set() and growth.step():
+            while not self._stopped.is_set() and (
+                self._do("sealing", growth.seal) or self._do("merging", growth.merge)
+            ):
                 pass
         self._growing = False
         until = time.monotonic() + self._pace.grace_s
@@ -124,8 +133,22 @@ class Keeper:
             with self._growth() as growth:
                 growth.sweep()
 
+    def _do(self, name: str, step: Callable[[], bool]) -> bool:
+        self._doing = name
+        try:
+            return step()
+        finally:
+            self._doing = ""
+
     @contextmanager
     def _growth(self) -> Iterator[Growth]:
         folder = self._path.parent
         with growth_lock(folder, 0.0), closing(connect(self._path)) as connection:
-            yield Growth(connection, folder, self._commit, seal_at=self._pace.seal_at, block=self._pace.block)
+            yield Growth(
+                connection,
+                folder,
+                self._commit,
+                seal_at=self._pace.seal_at,
+                seal_again_at=self._pace.seal_again_at,
+                block=self._pace.block,
+            )

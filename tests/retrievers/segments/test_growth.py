@@ -158,6 +158,16 @@ def test_the_background_seals_merges_and_sweeps(tmp_path: Path) -> None:
         assert_exact(store)
 
 
+def test_what_comes_later_is_sealed_sooner(tmp_path: Path) -> None:
+    pace = Pace(seal_at=100, seal_again_at=20, block=200, grace_s=0.0)
+    with DocumentStore.open(tmp_path, EMBEDDER, pace=pace) as store:
+        for last, num_fresh in ((99, 99), (120, 0), (139, 19), (NUM, 0)):
+            store.ingest(documents(0, last))
+            assert store.wait_for_growth(20.0)
+            assert store._live.num_fresh == num_fresh
+        assert_exact(store)
+
+
 def test_a_small_collection_has_no_files_and_no_thread(tmp_path: Path) -> None:
     with DocumentStore.open(tmp_path, EMBEDDER) as store:
         store.ingest(documents())
