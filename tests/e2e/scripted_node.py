@@ -11,6 +11,7 @@ from frag.policy_settings import CollectionSettings
 from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
 from frag.types import AnswerMode, Citation, NodeAnswer
+from server.node.parts import Desks
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
 from server.node.serve import run_until_signal
@@ -42,5 +43,9 @@ if __name__ == "__main__":
     configure_logging()
     folder = NodeFolder(Path(sys.argv[1]))
     asyncio.run(
-        run_until_signal(NodeProcess(folder.peer(folder.settings()), ScriptedAnswering(folder.settings(), sys.argv[2])))
+        run_until_signal(
+            NodeProcess(
+                folder.peer(folder.settings()), Desks(answers=ScriptedAnswering(folder.settings(), sys.argv[2]))
+            )
+        )
     )
