@@ -12,7 +12,7 @@ from pathlib import Path
 
 from frag.errors import IndexStoreError
 from retrievers.lexical_index import LEXICAL_SCHEMA
-from retrievers.segments.manifest import MANIFEST_SCHEMA
+from retrievers.segments.manifest import MANIFEST_SCHEMA, WISH_SCHEMA
 
 DATABASE_NAME = "index.db"
 
@@ -69,7 +69,7 @@ CREATE TABLE collection (
 INSERT INTO collection VALUES (1, NULL, 0, 0, 0);
 """
 
-MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}", MANIFEST_SCHEMA)
+MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}", MANIFEST_SCHEMA, WISH_SCHEMA)
 """One script a version; a released one is never edited."""
 
 

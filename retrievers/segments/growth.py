@@ -95,6 +95,8 @@ class Growth:
     def merge(self) -> bool:
         """Joins neighbours of like size, or rewrites a segment that is dead in large part; False when all is well."""
         rows = manifest.read_rows(self._connection)
+        if remote := [row for row in rows if row.is_remote]:
+            return self._rewrite(remote[:1])
         for older, newer in itertools.pairwise(rows):
             if older.num_vectors < 2 * newer.num_vectors:
                 return self._rewrite([older, newer])
@@ -212,6 +214,8 @@ class Growth:
         return len(manifest.dead_between(self._connection, row.first_id, row.last_id))
 
     def _is_sound(self, row: Row) -> bool:
+        if row.is_remote:
+            return False  # it belongs into files
         try:
             quantiser.read(self._folder / row.quantiser)
             return SegmentFile.open(self._folder / row.name).is_sound()

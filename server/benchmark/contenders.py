@@ -34,7 +34,8 @@ class Frag:
 
     def __init__(self, folder: Path, threads: int) -> None:
         from retrievers.database import connect, prepare
-        from retrievers.segments.keeper import Keeper, Pace
+        from retrievers.segments.choosing import Pace
+        from retrievers.segments.keeper import Keeper
         from retrievers.snapshot import LiveIndex
 
         del threads  # it seals and searches with one

@@ -75,6 +75,7 @@ async def _open(stack: AsyncExitStack, folder: NodeFolder) -> OpenNode:
             index_folder=folder.index,
             alias_key=folder.alias_key(),
             ledger=folder.ledger,
+            vectors_at=settings.index.qdrant_url,
         )
     )
     _log.info("node_ready", node=settings.node_id, num_documents=answering.describe()[2])
