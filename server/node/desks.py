@@ -94,6 +94,7 @@ def open_drift(node: OpenNode) -> DriftDesk:
             for name in names
             for document_id, vector in answering.stores[name].document_vectors().items()
         },
+        lambda: answering.embedder.fingerprint,
     )
 
 
