@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from server.commands.choices import Scope
+
 if TYPE_CHECKING:
     from server.coordinator.database import Database
     from server.coordinator.folder import CoordinatorFolder
@@ -70,16 +72,12 @@ def token(
 def add_key(
     label: Annotated[str, typer.Argument(help="Who will hold the key.")],
     folder: Folder = _DEFAULT,
-    scope: Annotated[list[str] | None, typer.Option(help="query, train, metrics or admin; may be repeated.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; may be repeated. Default: query.")] = None,
 ) -> None:
     """Make an API key and print it once."""
-    from frag.errors import BadRequestError
-    from server.coordinator.auth import SCOPES
     from server.coordinator.folder import CoordinatorFolder
 
-    scopes = frozenset(scope or ["query"])
-    if unknown := scopes - SCOPES:
-        raise BadRequestError(f"Unknown scopes: {', '.join(sorted(unknown))}.", "Use query, train, metrics or admin.")
+    scopes = frozenset(str(one) for one in scope or [Scope.QUERY])
     typer.echo(asyncio.run(_add_key(CoordinatorFolder(folder), label, scopes)))
 
 

@@ -1,0 +1,41 @@
+"""What options can be chosen from, so that `--help`, completion and the parser know it.
+
+Written out a second time, since the modules that own these words are heavy to import; a test holds both together.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+Mode = Literal["none", "scrub", "consensus", "dp"]
+FilteredMode = Literal["none", "scrub"]
+Decoding = Literal["decoding", "keywords"]
+Aggregation = Literal["best", "vote", "medoid", "synthesize"]
+EncodingName = Literal["fp32", "fp16", "int8"]
+Method = Literal["prompt", "p_tuning", "generator", "deep", "lora", "full"]
+Where = Literal["before", "after"]
+Strategy = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"]
+Vectors = Literal["clustered", "passages"]
+
+
+class Scope(StrEnum):
+    """What an API key may do. An enumeration, since typer repeats only those."""
+
+    QUERY = "query"
+    TRAIN = "train"
+    METRICS = "metrics"
+    ADMIN = "admin"
+
+
+class AttackName(StrEnum):
+    """Attacks of `frag audit`."""
+
+    PROTOCOL = "protocol"
+    BYZANTINE = "byzantine"
+    ROUTING = "routing"
+    DECODING = "decoding"
+    TRAINING = "training"
+    MEMBERSHIP = "membership"
+    INVERSION = "inversion"
+    POISON = "poison"
+    INJECTION = "injection"
+    EXTRACTION = "extraction"
