@@ -22,7 +22,7 @@ def ask(
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
     mode: Annotated[Mode, typer.Option(help="What is done to an answer before it leaves its node.")] = "scrub",
     min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,
-    dp: Annotated[Decoding, typer.Option(help="Mode dp: each node for itself, or keywords over all nodes.")] = "decoding",
+    dp: Annotated[Decoding, typer.Option(help="Mode dp: by each node, or keywords over all nodes.")] = "decoding",
     candidate: Annotated[
         list[str] | None,
         typer.Option(help="With --sealed --dp keywords: a word that units may vote for; may be repeated."),

@@ -9,6 +9,7 @@ import typer
 
 from server.commands.choices import Vectors
 
+
 def index(
     vectors: Annotated[int, typer.Option(min=1000, help="Vectors of 384 dimensions.")] = 1_000_000,
     questions: Annotated[int, typer.Option(min=20, help="Searches, one at a time.")] = 500,

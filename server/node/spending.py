@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from frag.privacy.accounting import epsilon_of_rho, rho_within
 from frag.privacy.ledger import Ledger, Spent
 from server.node.private_answering import decoding_rule
 from server.node.state import NodeFolder
+from server.tables import plain_table, print_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def print_spending(spending: Spending) -> None:
     if not spending.collections:
         console.print("Nothing has been spent.")
         return
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table(padding=1)
     table.add_column("collection", overflow="fold")
     for name in (
         "units\ncharged",
@@ -121,7 +121,7 @@ def print_spending(spending: Spending) -> None:
             f"{item.delta:g}",
             f"{mean:.0%}",
         )
-    console.print(table)
+    print_table(table)
     console.print("ε is that of the unit that has spent most; it counts for each unit alone.", style="dim")
     for when, change in spending.accepted:
         console.print(f"accepted {when}: {change}")

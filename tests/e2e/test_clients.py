@@ -1,4 +1,4 @@
-"""The clients that people already have, each with a streamed answer from three real nodes: openai, LangChain, MCP, curl."""
+"""The clients that people already have, with streamed answers from three real nodes: openai, LangChain, MCP, curl."""
 
 import asyncio
 import json

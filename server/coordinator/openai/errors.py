@@ -11,10 +11,12 @@ from server.problems import Handler
 
 PATHS = ("/v1/models", "/v1/chat/", "/v1/responses")
 _NOT_SERVED = frozenset(
-    "assistants audio batches chatkit completions containers conversations edits embeddings engines evals files "
-    "fine_tuning images moderations organization realtime rerank skills threads tokenize uploads vector_stores "
-    "videos".split()
-)
+    {
+        "assistants", "audio", "batches", "chatkit", "completions", "containers", "conversations", "edits",
+        "embeddings", "engines", "evals", "files", "fine_tuning", "images", "moderations", "organization",
+        "realtime", "rerank", "skills", "threads", "uploads", "vector_stores", "videos",
+    }
+)  # fmt: skip
 """What OpenAI's clients, or those of servers like it, call beside that, as `/v1/NAME` or below."""
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {"not_authenticated": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
