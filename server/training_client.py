@@ -181,6 +181,25 @@ def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     print_table(table)
 
 
+def print_change(prompts: Sequence[Mapping[str, Any]], version: str) -> bool:
+    """What is live and what is to be, on standard error. False, and nothing, where there is no such version."""
+    chosen = next((row for row in prompts if row["version"] == version), None)
+    if chosen is None and version != "none":
+        return False
+    console = Console(stderr=True, markup=False, highlight=False)
+    live = next((row for row in prompts if row["live"]), None)
+    for name, row in (("live now", live), ("to be live", chosen)):
+        console.print(f"{name + ':':12} {_told_of(row)}", soft_wrap=True)
+    return True
+
+
+def _told_of(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "the model as it is"
+    measured = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in sorted(row["metrics"].items()))
+    return f"{row['version']} ({row['method']}): {measured or 'nothing was measured'}"
+
+
 def print_promotion(said: Any) -> None:  # noqa: ANN401 - a part of a JSON response
     """What is live now, and what each node said to it."""
     console = Console()

@@ -26,16 +26,5 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class AttackName(StrEnum):
-    """Attacks of `frag audit`."""
-
-    PROTOCOL = "protocol"
-    BYZANTINE = "byzantine"
-    ROUTING = "routing"
-    DECODING = "decoding"
-    TRAINING = "training"
-    MEMBERSHIP = "membership"
-    INVERSION = "inversion"
-    POISON = "poison"
-    INJECTION = "injection"
-    EXTRACTION = "extraction"
+ATTACKS = "protocol, byzantine, routing, decoding, training, membership, inversion, poison, injection or extraction"
+"""Of `frag audit`; whether there is such a one is asked of the registry, which others may extend."""

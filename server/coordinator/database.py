@@ -103,6 +103,11 @@ class Database:
             row = await session.get(KeyRow, key_hash)
         return None if row is None or row.revoked_at else (row.label, frozenset(row.scopes.split()))
 
+    async def keys(self) -> Sequence[KeyRow]:
+        """All keys, oldest first, also those that are revoked: their labels stay taken."""
+        async with self.transaction() as session:
+            return (await session.scalars(select(KeyRow).order_by(KeyRow.created_at, KeyRow.label))).all()
+
     async def add_token(self, token_hash: bytes, node_id: str, operator: str = "") -> datetime:
         """Returns when the token expires."""
         expires_at = datetime.now(UTC) + TOKEN_LIFETIME

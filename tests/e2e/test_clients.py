@@ -91,14 +91,17 @@ def test_mcp_asks_and_lists_over_stdio(plants: LocalFederation) -> None:
         async with Client(server) as client:
             tools = await client.list_tools()
             answer = await client.call_tool(
-                "ask", {"question": QUESTION, "deadline_s": 100}, progress_callback=progress
+                "ask", {"question": QUESTION, "max_wait_seconds": 100}, progress_callback=progress
             )
             nodes = await client.call_tool("list_nodes", {})
-            refused = await client.call_tool("ask", {"question": QUESTION, "nodes": ["nobody"]})
+            refused = await client.call_tool("ask", {"question": QUESTION, "only_nodes": ["nobody"]})
             return tools, answer, nodes, refused
 
     tools, answer, nodes, refused = asyncio.run(use())
     assert sorted(tool.name for tool in tools.tools) == ["ask", "list_nodes"]
+    arguments = {name: about for tool in tools.tools for name, about in tool.input_schema["properties"].items()}
+    assert list(arguments) == ["question", "answer_mode", "only_nodes", "max_wait_seconds"]
+    assert all(len(about["description"]) > 60 for about in arguments.values())
     assert DAY.search(answer.structured_content["answer"])
     assert answer.structured_content["contributors"]
     assert sorted(told) == [f"{node} answered" for node in sorted(PLANTS)]
