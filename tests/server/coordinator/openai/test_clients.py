@@ -81,6 +81,7 @@ async def test_what_a_federation_does_not_serve_is_refused_in_the_clients_form(t
             assert error.value.response.headers["x-should-retry"] == "false"
         status, problem = await federation.post("/v1/nonsense", {})
     assert (status, problem["code"]) == (404, "not_found"), "others are frag's own, in frag's form"
+    assert problem["detail"] == "There is no /v1/nonsense here."
 
 
 async def test_a_completion_has_citations_usage_and_who_withheld(tmp_path: Path) -> None:
@@ -232,8 +233,9 @@ async def test_rate_limits_and_strange_requests_have_it_too(tmp_path: Path) -> N
         assert float(error.value.response.headers["retry-after"]) > 0
         async with federation.session.get(f"{federation.url}/v1/chat/completions") as answer:
             body = await answer.json()
-    assert answer.status == 405
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"] == "/v1/chat/completions does not take GET. Use POST."
 
 
 async def test_what_fails_under_way_ends_the_stream_with_an_error(tmp_path: Path) -> None:
