@@ -32,7 +32,7 @@ def up_to_date(database: Path, collection: CollectionSettings, mend: str, within
         if names
     ]
     if parts:
-        raise UnwellError(f"Documents of {collection.name}: {'; '.join(parts)}.", f"Run `{mend}`.")
+        raise UnwellError(f"Documents: {'; '.join(parts)}.", f"Run `{mend}`.")
     if not found.is_whole:
         return f"the first {found.compared} agree with the index; there was no time for more"
     return f"all {found.compared} agree with the index"

@@ -50,7 +50,7 @@ def node_checks(folder: NodeFolder, *, verify: bool) -> list[Check]:
         checks.append(Check(f"index {collection.name}", partial(index, folder, collection)))
         if (database := _database(folder, collection)).is_file():
             look = partial(up_to_date, database, collection, _ingest(folder, collection))
-            checks.append(Check(f"documents {collection.name}", look))
+            checks.append(Check(f"folder {collection.name}", look))
     if (roster := settings.roster) is not None:
         checks.append(Check("roster", lambda: f"{len(pinned_nodes(roster.file, roster.operators))} nodes"))
     return checks + model_checks(settings.models, verify=verify) + _network_checks(folder, settings)
