@@ -33,7 +33,8 @@ def pending(connection: sqlite3.Connection, folder: Path, within_s: float) -> Pe
     """
     stored = inventory(connection)
     seen: set[str] = set()
-    new, changed = [], []
+    new: list[str] = []
+    changed: list[str] = []
     until = time.monotonic() + within_s
     for item in load_documents(folder):
         if time.monotonic() > until:

@@ -141,6 +141,9 @@ def _chosen(job: Mapping[str, Any]) -> str:
 
 def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
     """One line a job."""
+    if not jobs:
+        print("There are no jobs. Start one with `frag train job.toml`.")
+        return
     table = plain_table()
     table.add_column("job", overflow="fold", min_width=max((len(job["job_id"]) for job in jobs), default=3))
     for title in ("state", "method", "rounds", "since (UTC)"):
@@ -161,6 +164,9 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
 
 def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     """One line a version; the live one is marked."""
+    if not prompts:
+        print("There are no versions: the model as it is, is live. `frag train` makes one.")
+        return
     table = plain_table()
     table.add_column("live")
     table.add_column("version", overflow="fold", min_width=max((len(row["version"]) for row in prompts), default=7))

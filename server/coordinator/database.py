@@ -95,7 +95,9 @@ class Database:
                 .returning(KeyRow.label)
             )
             if found.first() is None:
-                raise NotFoundError(f"There is no API key {label!r} in force.")
+                raise NotFoundError(
+                    f"There is no API key {label!r} in force.", "`frag coordinator key list` shows them."
+                )
 
     async def key(self, key_hash: bytes) -> tuple[str, frozenset[str]] | None:
         """Label and scopes of the key in force with this hash."""
