@@ -141,7 +141,7 @@ class Ingest:
             self._connection.execute(_OUT_OF_SIGHT)
 
     def _stage_item(self, item: Document | SkippedFile) -> SkippedFile | None:
-        refused = item if isinstance(item, SkippedFile) else _refusal(item)
+        refused = item if isinstance(item, SkippedFile) else refusal(item)
         if refused is None and isinstance(item, Document):
             refused = self._stage_document(item)
         if refused and refused.code in KEEPS_WHAT_WAS_INDEXED:
@@ -178,8 +178,7 @@ class Ingest:
     def _content_sha256(self, document: Document) -> bytes:
         if known := self._digests.get(document.document_id):
             return known
-        settings = f"{self._chunk_tokens} {self._overlap_tokens} {len(document.title)} {document.title}"
-        return _sha256(f"{settings} {document.text}")
+        return content_digest(document, self._chunk_tokens, self._overlap_tokens)
 
     def _stage_unseen(self) -> None:
         """Stages stored documents that stay though they are not among the sources, from their chunks."""
@@ -251,7 +250,13 @@ def restore_text(chunks: Iterable[tuple[int, str]], num_chars: int) -> str:
     return "".join(parts) + "\n" * (num_chars - length)
 
 
-def _refusal(document: Document) -> SkippedFile | None:
+def content_digest(document: Document, chunk_tokens: int, overlap_tokens: int) -> bytes:
+    """What the index knows a document by, 32 bytes: equal ones mean equal text, title and cut."""
+    settings = f"{chunk_tokens} {overlap_tokens} {len(document.title)} {document.title}"
+    return _sha256(f"{settings} {document.text}")
+
+
+def refusal(document: Document) -> SkippedFile | None:
     if not document.document_id:
         return SkippedFile("", "corrupt", "the document has no id")
     if not document.text.strip():

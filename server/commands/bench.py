@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from server.commands.choices import EncodingName
+
 if TYPE_CHECKING:
     from server.benchmark import OnProgress
     from server.benchmark.fanout import FanoutReport
@@ -177,19 +179,16 @@ def rounds(
     nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
     virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,
     width: Annotated[int, typer.Option(min=1, help="Columns of the prompt.")] = 576,
-    encoding: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    encoding: Annotated[EncodingName, typer.Option(help="Of the updates as they travel.")] = "fp32",
     *,
     json: Json = False,
 ) -> None:
     """Time a round's summation: updates as they travel, checked, summed and applied."""
     import msgspec
 
-    from frag.errors import BadRequestError
     from frag.quantization import Encoding
     from server.benchmark.rounds import measure_rounds
 
-    if encoding not in set(Encoding):
-        raise BadRequestError(f"Unknown encoding {encoding!r}.", f"Use one of {', '.join(Encoding)}.")
     report = measure_rounds(nodes, (virtual_tokens, width), Encoding(encoding))
     if json:
         typer.echo(msgspec.json.encode(report))

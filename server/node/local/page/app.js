@@ -105,8 +105,9 @@ function showIndex(collections) {
 }
 
 function showPrivacy(spending) {
-  $("privacy-note").textContent =
-    `Budget of a unit for its whole life: ε = ${spending.budget_epsilon} (δ = ${spending.budget_delta}).`;
+  $("privacy-note").textContent = spending.under_dp.length
+    ? `Budget of a unit of ${spending.under_dp.join(", ")} for its whole life: ε = ${spending.budget_epsilon} (δ = ${spending.budget_delta}).`
+    : "No collection answers in mode dp: nothing is claimed of what answers tell of a unit.";
   const lines = spending.collections.map((found) =>
     `${found.collection}: at most ε = ${found.epsilon.toFixed(3)} of any unit (${found.num_units} charged, ` +
     `${found.num_exhausted} exhausted)`);
