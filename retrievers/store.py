@@ -6,7 +6,7 @@ the folder sees what any other published or deleted, at its next search. Knows n
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from retrievers.database import (
     transaction,
 )
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
-from retrievers.ingest import Ingest
+from retrievers.ingest import Ingest, Leaving
 from retrievers.locking import exclusive as _exclusive
 from retrievers.reading import StoredDocuments
 from retrievers.segments.choosing import DEFAULT_PACE, Pace
@@ -121,6 +121,7 @@ class DocumentStore(StoredDocuments):
         overlap_tokens: int = DEFAULT_OVERLAP_TOKENS,
         max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
         wait_s: float | None = None,
+        on_leaving: Callable[[Leaving], None] | None = None,
     ) -> IngestReport:
         """Adds new documents and updates changed ones; only chunks whose text is new are embedded.
 
@@ -140,6 +141,8 @@ class DocumentStore(StoredDocuments):
             overlap_tokens: Most tokens that a chunk repeats from the one before.
             max_file_bytes: Larger files are skipped.
             wait_s: How long an ingest that runs already is waited for; None: until it ends.
+            on_leaving: Told of the passages that go, while they are still here: whoever dies in it, or raises, finds
+                them again.
 
         Raises:
             DocumentError: A source does not exist.
@@ -159,6 +162,8 @@ class DocumentStore(StoredDocuments):
             )
             skipped = run.stage(_load(sources, max_file_bytes))
             run.embed(progress)
+            if on_leaving and (leaving := run.leaving()).texts:
+                on_leaving(leaving)
             changes = run.publish(self._live)
             scrub_log(connection)
         self._grow()

@@ -120,7 +120,8 @@ def test_looking_at_an_index_by_the_way_does_not_cut_off_who_searches_it(tmp_pat
         for generation in range(3):
             assert store.search("about", 1) or not generation
             assert count_documents(folder) == store.count()
-            finish(start(folder, generation))  # this process is the last to close the database, if no lock says otherwise
+            # the last to close the database, if no lock says otherwise
+            finish(start(folder, generation))
             assert store.search("about", 1)[0].text.startswith(f"Generation{generation}")
         assert store.delete(["d001"]) == 1
     assert count_documents(folder) == NUM_DOCUMENTS - 1
