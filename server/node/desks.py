@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from frag.models import Kind, locate
 from frag.roster import pinned_nodes
 from frag.settings import NodeSettings
 from frag.types import AnswerMode
@@ -77,6 +78,7 @@ def open_reembedding(node: OpenNode, prompts: LivePrompt | None) -> Reembedding:
         partial(load_named, settings.models, one_by_one=under_dp),
         share=settings.models.reembed_share,
         on_embedder=prompts.use_embedder if prompts else None,
+        check=lambda model: locate(model, Kind.EMBEDDER),
     )
 
 
