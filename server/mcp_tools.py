@@ -38,9 +38,9 @@ _QUESTION = (
 )
 _ANSWER_MODE = (
     "What is done to each node's answer before it leaves. scrub: most identifiers of the types that its policy "
-    "lists are masked, and long quotations cut out. consensus: only statements that at least two operators support come out. dp: differential "
-    "privacy; every question spends some of a budget that is never refilled. none: as generated, for public documents. "
-    "A node withholds its answer in a mode that its owner does not allow."
+    "lists are masked, and long quotations cut out. consensus: only statements that at least two operators support "
+    "come out. dp: differential privacy; every question spends some of a budget that is never refilled. none: as "
+    "generated, for public documents. A node withholds its answer in a mode that its owner does not allow."
 )
 _ONLY_NODES = "Names of the nodes to ask, as list_nodes gives them. Left out: all that are connected."
 _TOLD = ("node", "connected", "withholds", "answer_modes", "num_documents", "datasets")
