@@ -1,8 +1,7 @@
 """A searchable collection of documents in a folder: add, update, delete, search.
 
 One SQLite database is the truth; vectors in memory are derived from it (`snapshot`). Every process that opens
-the folder sees what any other published or deleted, at its next search. Knows nothing of networks or language
-models.
+the folder sees what any other published or deleted, at its next search. Knows nothing of language models.
 """
 
 import sqlite3
@@ -30,7 +29,9 @@ from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_docum
 from retrievers.ingest import Ingest
 from retrievers.locking import exclusive as _exclusive
 from retrievers.reading import StoredDocuments
-from retrievers.segments.keeper import DEFAULT_PACE, Keeper, Pace
+from retrievers.segments.choosing import DEFAULT_PACE, Pace
+from retrievers.segments.keeper import Keeper
+from retrievers.segments.manifest import read_wish, write_wish
 
 Source = str | Path | Document | SkippedFile
 """A skipped file says that what was indexed of it may stay."""
@@ -59,22 +60,33 @@ class DocumentStore(StoredDocuments):
     Make one with `open`; `close` it, or use it as a context manager.
     """
 
-    def __init__(self, path: Path, embedder: Embedder, pace: Pace) -> None:
+    def __init__(self, path: Path, embedder: Embedder, pace: Pace, vectors_at: str) -> None:
         super().__init__(path, embedder)
-        self._keeper = Keeper(path, self._live.commit, pace)
+        self.vectors_at = vectors_at
+        self._keeper = Keeper(path, self._live.commit, pace, at_server=bool(vectors_at))
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE) -> Self:
+    def open(
+        cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE, vectors_at: str | None = None
+    ) -> Self:
         """Opens the collection in `folder`, made if absent, and loads its vectors.
 
         A collection of another embedder opens too: it can be listed, deleted from and ingested with
-        `rebuild`. `pace` says when vectors go from memory into sealed files.
+        `rebuild`.
+
+        Args:
+            folder: Its folder.
+            embedder: Of its passages, and of the questions.
+            pace: When vectors go from memory into sealed files.
+            vectors_at: Address of a Qdrant server that vectors are given to instead; empty: files; None: as noted in
+                the collection. What lies elsewhere is moved in the background.
 
         Raises:
             IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
             opened.
         """
-        store = cls(prepare(Path(folder)), embedder, pace)
+        path = prepare(Path(folder))
+        store = cls(path, embedder, pace, _noted(path, vectors_at))
         with store._reading():
             store._grow()
             return store
@@ -234,6 +246,15 @@ class DocumentStore(StoredDocuments):
         self._readers.check_open()
         with index_errors(self._path), closing(connect(self._path)) as connection:
             yield connection
+
+
+def _noted(path: Path, vectors_at: str | None) -> str:
+    with index_errors(path), closing(connect(path)) as connection:
+        noted = read_wish(connection)
+        if vectors_at is None or vectors_at == noted:
+            return noted
+        write_wish(connection, vectors_at)
+        return vectors_at
 
 
 def count_documents(folder: str | Path) -> int:

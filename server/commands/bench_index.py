@@ -64,5 +64,6 @@ def _print(names: list[str], report: dict[str, Any]) -> None:
     typer.echo(f"{'':10}" + "".join(f"{title:>15}" for title in titles))
     for name in names:
         typer.echo(f"{name:10}" + "".join(f"{report[name][title]:15g}" for title in titles))
-    if (p95 := report.get("p95_ms_during_merge")) is not None:
-        typer.echo(f"p95 while segments are sealed and merged: {p95:g} ms")
+    for doing in ("sealing", "merging"):
+        if (p95 := report.get(f"p95_ms_while_{doing}")) is not None:
+            typer.echo(f"p95 while {doing}: {p95:g} ms")

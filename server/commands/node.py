@@ -112,7 +112,11 @@ def _ingest_one(
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        DocumentStore.open(folder_of(place.index, collection.name), embedder) as store,  # type: ignore[arg-type]
+        DocumentStore.open(
+            folder_of(place.index, collection.name),
+            embedder,  # type: ignore[arg-type]
+            vectors_at=settings.index.qdrant_url,
+        ) as store,
         Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
     ):
         _forget_missing(place, settings, collection, store)

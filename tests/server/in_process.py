@@ -18,6 +18,7 @@ from server.coordinator.auth import hash_api_key, new_api_key
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.state import STATE, CoordinatorState
 from server.node.enroll import enroll
+from server.node.parts import Desks
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder
 from server.wire.messages import Ask
@@ -97,7 +98,7 @@ class InProcessFederation:
 
     def connect(self, folder: NodeFolder, answers: ScriptedAnswers) -> None:
         settings = folder.settings()
-        process = NodeProcess(folder.peer(settings), answers)
+        process = NodeProcess(folder.peer(settings), Desks(answers=answers))
         self.tasks[settings.node_id] = asyncio.create_task(process.run())
 
     async def leave(self, node_id: str) -> None:
