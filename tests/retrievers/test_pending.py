@@ -47,8 +47,12 @@ def test_what_is_new_changed_and_gone_is_named_until_it_is_ingested(
     (folder / "empty.txt").touch()
     found = looked(tmp_path, folder)
     assert (found.new, found.changed, found.gone) == (("new.txt",), ("a.txt",), ("sub/c.txt",))
+    assert [(file.path, file.code) for file in found.skipped] == [
+        ("empty.txt", "empty"),
+        ("picture.png", "unsupported"),
+    ]
     store.ingest([folder], remove_missing=True)
-    assert looked(tmp_path, folder) == Pending(compared=5)
+    assert looked(tmp_path, folder) == Pending(compared=5, skipped=found.skipped)
 
 
 def test_what_cannot_be_read_now_is_not_gone(tmp_path: Path, folder: Path, store: DocumentStore) -> None:
