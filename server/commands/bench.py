@@ -282,8 +282,6 @@ def _print_fanout(report: "FanoutReport") -> None:
 
 
 def _print_inference(report: "InferenceReport") -> None:
-    from rich.console import Console
-
     from server.tables import plain_table, print_table
 
     prompts = f"{report.concurrency} prompts of {report.prompt_tokens:.0f} tokens"
@@ -291,11 +289,8 @@ def _print_inference(report: "InferenceReport") -> None:
     table = plain_table("", "wall s", "decode tok/s", title=title)
     table.add_row("in sequence", f"{report.sequential_s:.2f}", _figure(report.decode_tokens_per_s_single))
     table.add_row("together", f"{report.concurrent_s:.2f}", _figure(report.decode_tokens_per_s_batched))
-    console = Console()
     print_table(table)
-    console.print(
-        f"together takes {report.ratio:.2f} of the time; prefill {_figure(report.prefill_tokens_per_s)} tok/s"
-    )
+    typer.echo(f"together takes {report.ratio:.2f} of the time; prefill {_figure(report.prefill_tokens_per_s)} tok/s")
 
 
 def _figure(value: float | None) -> str:
