@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from frag.types import Document
 from retrievers.chunking import DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS
 from retrievers.documents import SkippedFile, load_documents
 from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED, content_digest, refusal
@@ -15,12 +16,14 @@ from retrievers.looking import inventory, names_under
 class Pending:
     """Ids of documents that are new, were changed, or whose file is gone. `compared` of them were looked at.
 
-    Unless `is_whole` time was up before the end of the folder, and `gone` is empty.
+    `skipped` are files that become no document. Where `is_whole` is false, time was up before the end of the folder,
+    and `gone` is empty.
     """
 
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     compared: int = 0
     is_whole: bool = True
 
@@ -31,26 +34,50 @@ def pending(connection: sqlite3.Connection, folder: Path, within_s: float) -> Pe
     Raises:
         DocumentError: The folder does not exist.
     """
-    stored = inventory(connection)
-    seen: set[str] = set()
-    new: list[str] = []
-    changed: list[str] = []
+    comparison = _Comparison(connection)
     until = time.monotonic() + within_s
     for item in load_documents(folder):
         if time.monotonic() > until:
-            return Pending(new=tuple(new), changed=tuple(changed), compared=len(seen), is_whole=False)
+            return comparison.found(is_whole=False)
+        comparison.take(item)
+    return comparison.found(is_whole=True)
+
+
+class _Comparison:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._stored = inventory(connection)
+        self._seen: set[str] = set()
+        self._new: list[str] = []
+        self._changed: list[str] = []
+        self._skipped: list[SkippedFile] = []
+
+    def take(self, item: Document | SkippedFile) -> None:
         refused = item if isinstance(item, SkippedFile) else refusal(item)
-        if isinstance(item, SkippedFile) or refused:
-            if refused and refused.code in KEEPS_WHAT_WAS_INDEXED:
-                seen.update(names_under(connection, refused.path))
-            continue
-        if item.document_id in seen:
-            continue
-        seen.add(item.document_id)
-        known = stored.get(item.document_id)
+        if refused is not None:
+            self._skip(refused)
+        elif isinstance(item, Document) and item.document_id not in self._seen:
+            self._compare(item)
+
+    def _skip(self, file: SkippedFile) -> None:
+        self._skipped.append(file)
+        if file.code in KEEPS_WHAT_WAS_INDEXED:
+            self._seen.update(names_under(self._connection, file.path))
+
+    def _compare(self, document: Document) -> None:
+        self._seen.add(document.document_id)
+        known = self._stored.get(document.document_id)
         if known is None:
-            new.append(item.document_id)
-        elif known.digest != content_digest(item, DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS):
-            changed.append(item.document_id)
-    gone = sorted(stored.keys() - seen)
-    return Pending(new=tuple(new), changed=tuple(changed), gone=tuple(gone), compared=len(seen))
+            self._new.append(document.document_id)
+        elif known.digest != content_digest(document, DEFAULT_CHUNK_TOKENS, DEFAULT_OVERLAP_TOKENS):
+            self._changed.append(document.document_id)
+
+    def found(self, *, is_whole: bool) -> Pending:
+        return Pending(
+            new=tuple(self._new),
+            changed=tuple(self._changed),
+            gone=tuple(sorted(self._stored.keys() - self._seen)) if is_whole else (),
+            skipped=tuple(self._skipped),
+            compared=len(self._seen),
+            is_whole=is_whole,
+        )

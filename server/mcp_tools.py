@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import msgspec
 from pydantic import Field
 
 import frag
@@ -38,12 +37,13 @@ _QUESTION = (
     "One question that can be understood by itself: nodes see no conversation, so write out what `it` or `they` means."
 )
 _ANSWER_MODE = (
-    "What is done to each node's answer before it leaves. scrub: most personal identifiers are masked and long "
-    "quotations cut out. consensus: only statements that at least two operators support come out. dp: differential "
-    "privacy; every question spends some of a budget that is never refilled. none: as generated, for public documents. "
-    "A node withholds its answer in a mode that its owner does not allow."
+    "What is done to each node's answer before it leaves. scrub: most identifiers of the types that its policy "
+    "lists are masked, and long quotations cut out. consensus: only statements that at least two operators support "
+    "come out. dp: differential privacy; every question spends some of a budget that is never refilled. none: as "
+    "generated, for public documents. A node withholds its answer in a mode that its owner does not allow."
 )
 _ONLY_NODES = "Names of the nodes to ask, as list_nodes gives them. Left out: all that are connected."
+_TOLD = ("node", "connected", "withholds", "answer_modes", "num_documents", "datasets")
 _MAX_WAIT = "Seconds to wait for nodes; those that take longer are left out and named under `failed`."
 
 
@@ -84,7 +84,7 @@ def make_server(client: Client) -> "MCPServer[Any]":
 
     async def list_nodes() -> dict[str, Any]:
         try:
-            return {"nodes": [msgspec.to_builtins(node) for node in await client.nodes()]}
+            return {"nodes": [{name: getattr(node, name) for name in _TOLD} for node in await client.nodes()]}
         except FragError as error:
             raise ToolError(str(error)) from error
 

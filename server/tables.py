@@ -7,9 +7,9 @@ from rich.table import Table
 _ANY_WIDTH = 10_000
 
 
-def plain_table(*titles: str, padding: int = 2) -> Table:
+def plain_table(*titles: str, padding: int = 2, title: str | None = None) -> Table:
     """Without borders; more columns may be added."""
-    return Table(*titles, box=None, header_style="bold", padding=(0, padding, 0, 0))
+    return Table(*titles, box=None, header_style="bold", padding=(0, padding, 0, 0), title=title)
 
 
 def print_table(table: Table) -> None:

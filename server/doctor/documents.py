@@ -6,6 +6,7 @@ from pathlib import Path
 
 from frag.policy_settings import CollectionSettings
 from retrievers.database import connect, index_errors
+from retrievers.documents import SkippedFile
 from retrievers.pending import pending
 from server.doctor.finding import UnwellError
 
@@ -35,7 +36,13 @@ def up_to_date(database: Path, collection: CollectionSettings, mend: str, within
         raise UnwellError(f"Documents: {'; '.join(parts)}.", f"Run `{mend}`.")
     if not found.is_whole:
         return f"the first {found.compared} agree with the index; there was no time for more"
-    return f"all {found.compared} agree with the index"
+    return f"all {found.compared} agree with the index{_of_skipped(found.skipped)}"
+
+
+def _of_skipped(skipped: Sequence[SkippedFile]) -> str:
+    if not skipped:
+        return ""
+    return f"; {len(skipped)} skipped ({_some([f'{file.path}: {file.code}' for file in skipped])})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -47,16 +47,24 @@ def test_what_is_new_changed_and_gone_is_named_until_it_is_ingested(
     (folder / "empty.txt").touch()
     found = looked(tmp_path, folder)
     assert (found.new, found.changed, found.gone) == (("new.txt",), ("a.txt",), ("sub/c.txt",))
+    assert [(file.path, file.code) for file in found.skipped] == [
+        ("empty.txt", "empty"),
+        ("picture.png", "unsupported"),
+    ]
     store.ingest([folder], remove_missing=True)
-    assert looked(tmp_path, folder) == Pending(compared=5)
+    assert looked(tmp_path, folder) == Pending(compared=5, skipped=found.skipped)
 
 
-def test_what_cannot_be_read_now_is_not_gone(tmp_path: Path, folder: Path, store: DocumentStore) -> None:
-    del store
-    (folder / "rows.csv").write_bytes(b"id,text\x00\xff\n")
+def test_what_cannot_be_read_now_is_kept_and_what_leads_elsewhere_is_gone(
+    tmp_path: Path, folder: Path, store: DocumentStore
+) -> None:
+    (folder / "rows.csv").write_bytes(b'id,text\n"half copied\x00\xff\n')
     (folder / "a.txt").unlink()
     (folder / "a.txt").symlink_to("/nowhere")
-    assert looked(tmp_path, folder).new == ()
+    found = looked(tmp_path, folder)
+    assert (found.gone, found.compared) == (("a.txt",), 4)
+    assert [(file.path, file.code) for file in found.skipped] == [("a.txt", "link"), ("rows.csv", "corrupt")]
+    assert store.ingest([folder], remove_missing=True).removed == 1, "an ingest does the same"
 
 
 def test_looking_ends_when_time_is_up(tmp_path: Path, folder: Path, store: DocumentStore) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import tomli_w
 from aiohttp.test_utils import TestServer
 
+from frag.protocols import Aggregator
 from frag.types import AnswerMode, NodeAnswer
 from server.coordinator.app import make_app
 from server.coordinator.auth import hash_api_key, new_api_key
@@ -100,6 +101,11 @@ class InProcessFederation:
         settings = folder.settings()
         process = NodeProcess(folder.peer(settings), Desks(answers=answers))
         self.tasks[settings.node_id] = asyncio.create_task(process.run())
+
+    def synthesize_by(self, method: Aggregator) -> None:
+        """Puts `method` in the place of `synthesize`, and has no model loaded for it."""
+        self.state.query.aggregators["synthesize"] = method  # type: ignore[index]
+        object.__setattr__(self.state.query, "expect_writer", lambda: None)
 
     async def leave(self, node_id: str) -> None:
         task = self.tasks.pop(node_id)

@@ -18,6 +18,8 @@ _NOT_SERVED = frozenset(
     }
 )  # fmt: skip
 """What OpenAI's clients, or those of servers like it, call beside that, as `/v1/NAME` or below."""
+_MISPLACED = ("/chat/", "/responses", "/models", "/completions", "/embeddings", "/v1/v1/")
+"""Where a client knocks whose base URL ends too early, or too late."""
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {"not_authenticated": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
 """Where OpenAI's clients know a code of their own; all others keep frag's."""
@@ -57,10 +59,10 @@ class UnknownUrlError(NotFoundError):
     code = "unknown_url"
 
     def __init__(self, method: str, path: str) -> None:
-        super().__init__(
-            f"Unknown request URL: {method} {path[:120]}.",
-            "A federation answers questions and stores nothing: use POST /v1/chat/completions or POST /v1/responses.",
-        )
+        mend = "A federation answers questions and stores nothing: use POST /v1/chat/completions or POST /v1/responses."
+        if path.startswith(_MISPLACED):
+            mend = "Let the client's base URL end in /v1, as in http://127.0.0.1:8470/v1."
+        super().__init__(f"Unknown request URL: {method} {path[:120]}.", mend)
 
 
 def error_of(problem: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,4 +107,4 @@ async def openai_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def _is_ours(path: str) -> bool:
     name = path.removeprefix("/v1/").partition("/")[0]
-    return path.startswith(PATHS) or (path.startswith("/v1/") and name in _NOT_SERVED)
+    return path.startswith((*PATHS, *_MISPLACED)) or (path.startswith("/v1/") and name in _NOT_SERVED)

@@ -147,6 +147,16 @@ def test_notebooks_show_text_escaped_and_logs_none() -> None:
     )._repr_html_()  # fmt: skip
 
 
+async def test_an_address_with_v1_behind_it_is_taken_too(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", CITED)
+        async with Client(f"{federation.url}/v1/", federation.api_key) as client:
+            assert str(await client.ask("How long?")) == "Nine days."
+        async with Client(f"{federation.url}/elsewhere", federation.api_key) as lost:
+            with pytest.raises(CoordinatorError, match="There is no /elsewhere/v1/nodes here"):
+                await lost.nodes()
+
+
 async def test_a_closed_client_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with in_process(tmp_path) as federation:
         await federation.join("a", CITED)

@@ -79,6 +79,12 @@ async def test_what_a_federation_does_not_serve_is_refused_in_the_clients_form(t
             )
             assert f"Unknown request URL: {url}." in error.value.message
             assert error.value.response.headers["x-should-retry"] == "false"
+        for base in (federation.url, f"{federation.url}/v1/v1"):
+            lost = client.with_options(base_url=base)
+            with pytest.raises(openai.NotFoundError, match=r"base URL end in /v1"):
+                await lost.chat.completions.create(model="frag", messages=QUESTION)
+            with pytest.raises(openai.NotFoundError, match=r"base URL end in /v1"):
+                await lost.models.list()
         status, problem = await federation.post("/v1/nonsense", {})
     assert (status, problem["code"]) == (404, "not_found"), "others are frag's own, in frag's form"
     assert problem["detail"] == "There is no /v1/nonsense here."
