@@ -10,13 +10,13 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import NamedTuple
 
 from frag.protocols import Embedder, Progress
 from frag.types import Document
 from retrievers.chunking import chunk_document
 from retrievers.database import other_embedder_error, transaction
 from retrievers.documents import SkippedFile
+from retrievers.leaving import Leaving, leaving
 from retrievers.publication import Publication, publish
 from retrievers.snapshot import LiveIndex
 
@@ -61,27 +61,6 @@ DELETE FROM gone WHERE NOT EXISTS (
   WHERE document_id = path OR substr(document_id, 1, length(path) + 1) IN (path || '#', path || '/')
 )
 """
-
-_LEAVING = """
-SELECT text FROM chunks
-WHERE document_id IN (SELECT document_id FROM gone UNION SELECT document_id FROM staged_documents)
-  AND text NOT IN (SELECT text FROM staged_chunks)
-"""
-
-_STAYING = """
-SELECT text FROM staged_chunks JOIN staged_documents USING (document_id) WHERE was_published
-"""
-
-
-class Leaving(NamedTuple):
-    """Passages that nothing holds any more after an ingest, and those of the same documents as they are then."""
-
-    texts: list[str]
-    staying: list[str]
-
-    def __repr__(self) -> str:
-        return f"Leaving({len(self.texts)} passages)"
-
 
 KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
 """A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
@@ -253,9 +232,7 @@ class Ingest:
 
     def leaving(self) -> Leaving:
         """What the next `publish` takes away: of documents that go, and of those that change."""
-        texts = [row[0] for row in self._connection.execute(_LEAVING)]
-        staying = [row[0] for row in self._connection.execute(_STAYING)] if texts else []
-        return Leaving(texts, staying)
+        return leaving(self._connection)
 
     def publish(self, live: LiveIndex) -> Publication:
         """Makes the staged documents the searchable ones, at once, here and in every other process."""

@@ -26,7 +26,8 @@ from retrievers.database import (
     transaction,
 )
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
-from retrievers.ingest import Ingest, Leaving
+from retrievers.ingest import Ingest
+from retrievers.leaving import Leaving
 from retrievers.locking import exclusive as _exclusive
 from retrievers.reading import StoredDocuments
 from retrievers.segments.choosing import DEFAULT_PACE, Pace

@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from frag.durable import sync_folder
 from frag.errors import ConflictError, DocumentError, NotFoundError, NotReadyError
 from frag.policy_settings import CollectionSettings
@@ -20,8 +18,9 @@ from frag.protocols import Progress
 from frag.types import Document
 from retrievers.compaction import Compaction
 from retrievers.documents import SkippedFile, load_file, load_part
-from retrievers.ingest import Leaving
+from retrievers.leaving import Leaving
 from retrievers.store import DocumentStore, IngestReport
+from server.node.local.document_views import Deleted, Listed, Stored
 from server.node.local.places import place_of, remove, require_readable
 from server.node.training.forgetting import Forgotten, TrainingMemory, both
 
@@ -29,40 +28,6 @@ WAIT_S = 30.0
 """How long an ingest that runs elsewhere is waited for."""
 
 Writing = Callable[[], AbstractContextManager[None]]
-
-
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """What a PUT did. `documents` are the ids that the file's text is found under: its own, or those of its rows."""
-
-    collection: str
-    document_id: str
-    documents: list[str]
-    skipped: dict[str, str]
-    created: bool
-    training: Forgotten = Forgotten()
-    """What was taken out of training, since the document no longer says it."""
-
-
-class Deleted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a DELETE did. Text that was deleted leaves the index files for good with `frag node compact`."""
-
-    collection: str
-    document_id: str
-    documents: list[str]
-    training: Forgotten
-    is_settled: bool = True
-    """False: an ingest runs that may have read the document before, so that it might come back."""
-
-
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A document without its text. `modified_at` and `num_bytes` are those of its file, if that is still there."""
-
-    collection: str
-    document_id: str
-    num_chars: int
-    num_chunks: int
-    num_bytes: int | None
-    modified_at: str | None
 
 
 class Shelf:

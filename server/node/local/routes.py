@@ -20,7 +20,8 @@ from server.node.feedback.desk import FeedbackDesk
 from server.node.gate import Gate
 from server.node.leaving import Tally
 from server.node.live_prompt import LivePrompt
-from server.node.local.documents import Deleted, Listed, Shelf
+from server.node.local.document_views import Deleted, Listed
+from server.node.local.documents import Shelf
 from server.node.local.receiving import received
 from server.node.local.watching import FolderWatcher
 from server.node.operating import compact_coming
