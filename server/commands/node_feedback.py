@@ -53,6 +53,7 @@ def reject(
 def _decide(
     what: Literal["accept", "reject"], numbers: list[int], folder: Path, all_from: str, *, as_json: bool
 ) -> None:
+    from frag.errors import NotFoundError
     from server.node.local.client import call
     from server.node.state import NodeFolder
 
@@ -62,7 +63,9 @@ def _decide(
     said = call(NodeFolder(folder), "POST", f"/feedback/{what}", body)
     if as_json:
         typer.echo(json.dumps(said))
-        return
-    for number, outcome in said["outcomes"].items():
-        typer.echo(f"{number}: {outcome.replace('_', ' ')}")
-    typer.echo(f"the data set feedback holds {said['num_examples']} examples")
+    else:
+        for number, outcome in said["outcomes"].items():
+            typer.echo(f"{number}: {outcome.replace('_', ' ')}")
+        typer.echo(f"the data set feedback holds {said['num_examples']} examples")
+    if "not_found" in said["outcomes"].values():
+        raise typer.Exit(NotFoundError.exit_code)

@@ -32,6 +32,8 @@ async def create_job(request: web.Request) -> web.Response:
         raise BadRequestError(f"The job does not fit: {places_of(error)}.", "Mend these values.") from error
     state = request.app[STATE]
     if job.standing is not None:
+        if job.standing.series:
+            raise BadRequestError("`standing.series` is for the coordinator to fill in.", "Leave it out.")
         return json_response({"job_id": await state.standing.create(job), "state": "waiting"}, status=201)
     return json_response({"job_id": await state.jobs.create(job), "state": "queued"}, status=201)
 

@@ -235,6 +235,7 @@ async def test_a_version_promoted_meanwhile_stays(federation: InProcessFederatio
         ({"strategy": {"kind": "fedbuff"}}, "fedbuff"),
         ({"method": {"kind": "template", "candidates": [{"name": "a", "instruction": "b"}]}}, "written prompts"),
         ({"standing": {"replay": 1.0}}, "replay"),
+        ({"standing": {"series": "another-00aa"}}, "series"),
     ],
 )
 async def test_a_job_that_cannot_stand_is_refused(

@@ -49,6 +49,8 @@ async def test_from_the_askers_command_to_the_operators_decision(tmp_path: Path)
         await run("node", "feedback", "reject", "--all-from", held["key"], "--json", *folder)
         assert silos["a"].num_examples() == 0
         assert "rejected" in await run("node", "feedback", "list", *folder)
+        unknown = await asyncio.to_thread(runner.invoke, app, ["node", "feedback", "accept", "999", *folder])
+        assert (unknown.exit_code, unknown.output.splitlines()[0]) == (2, "999: not found")
 
 
 async def test_with_a_roster_it_is_sealed_at_the_asker(tmp_path: Path) -> None:
