@@ -20,14 +20,14 @@ _MARK = re.compile(r"<!-- figures ([0-9a-f]{64}) -->")
 
 
 def train(results: Results, path: Path) -> None:
-    bars = []
+    bars: dict[str, Bar] = {}
     for name, result in results.items():
-        bars += [
-            (f"{name}: {label}", result[system][measure_of(result)], result[system]["interval_95"])
-            for system, label in SYSTEMS.items()
-            if result.get(system) and system != "best_template"
-        ]
-    _bars(path, bars, "token F1 or accuracy")
+        for system in ("zero_shot", "federated", "centralised"):
+            if scores := result.get(system):
+                about = result["dataset"] if system == "zero_shot" else name.removeprefix("train-")
+                label = f"{about}: {SYSTEMS[system]}"
+                bars[label] = (label, scores[measure_of(result)], scores["interval_95"])
+    _bars(path, list(bars.values()), "token F1 or accuracy")
 
 
 def privacy(results: Results, path: Path) -> None:

@@ -3,7 +3,7 @@
 Every function takes the results of its kind by name of their file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.tables import minus, percent, shown, table, with_interval
@@ -108,10 +108,10 @@ def keywords(results: Results) -> str:
     )
     said = (
         f"{plan['nodes']} nodes of which {plan['colluders']} may collude, ε = {plan['epsilon']}, a unit mentions a "
-        f"keyword that matters with probability {plan['agreement']}, {plan['trials']} questions a row."
+        f"keyword that matters with probability {plan['agreement']}, {plan['trials']} questions a row. Of the five "
+        "keywords that matter: how many are among the five most voted for, and how many come out."
     )
-    head = ("units that vote", "questions within ε", "noise, sd", "of five in the top five", "of five that come out",
-            "precision of these", "documents used")  # fmt: skip
+    head = ("units", "questions within ε", "noise, sd", "in the top five", "come out", "precision", "documents used")
     return f"{said}\n\n" + table(head, [[row[name] for name in names] for row in result["rows"]])
 
 
@@ -128,30 +128,41 @@ def measure_of(result: Json) -> str:
 
 
 def train(results: Results) -> str:
-    rows = []
-    for name, result in results.items():
-        measure = measure_of(result)
-        scores = [_score(result.get(system), measure) for system in SYSTEMS]
-        what = f"{result['dataset']}, {_MEASURES[measure]}"
-        rows.append((f"`{name}`", what, _job(result), len(result["seeds"]), *scores, _difference(result)))
-    head = ("", "data, measure", "job", "seeds", *SYSTEMS.values(), "federation − one place")
-    return table(head, rows)
+    """One table for all jobs on the same test questions: what no job changes once, then each job."""
+    groups: dict[str, list[Json]] = {}
+    for result in results.values():
+        head = f"{result['dataset']}, {result['num_nodes']} nodes, {result['num_test']} test questions"
+        groups.setdefault(head, []).append(result)
+    return "\n\n".join(_tasks_table(head, group) for head, group in groups.items())
 
 
-def _score(system: Json | None, measure: str) -> str:
-    return "–" if not system else with_interval(system[measure], system["interval_95"])
+def _tasks_table(head: str, results: list[Json]) -> str:
+    measure = measure_of(results[0])
+    rows = [_score(SYSTEMS[name], results[0][name], measure) for name in ("zero_shot", "best_template")]
+    for result in results:
+        seeds = len(result["seeds"])
+        job = f"{_job(result['job'])}, {seeds} seed{'s' * (seeds > 1)}"
+        rows += [
+            _score(f"{SYSTEMS[name]}: {job}", result[name], measure)
+            for name in ("federated", "centralised")
+            if result.get(name)
+        ]
+        if gain := result["gains"].get("centralised"):
+            difference = "{:+.3f} ({:+.3f} to {:+.3f})".format(gain["token_f1"], *gain["interval_95"])
+            rows.append(("… the difference of these two", minus(difference), None, None))
+    return table((head, f"{_MEASURES[measure]} (95 %)", "exact match", "with retrieved passage"), rows)
 
 
-def _difference(result: Json) -> str:
-    gain = result["gains"].get("centralised")
-    return "–" if not gain else minus("{:+.3f} ({:+.3f} to {:+.3f})".format(gain["token_f1"], *gain["interval_95"]))
+def _score(name: str, system: Json, measure: str) -> tuple[object, ...]:
+    retrieved = system.get("retrieved", {}).get(measure)
+    found = with_interval(system[measure], system["interval_95"])
+    return name, found, with_interval(system.get("exact_match")), with_interval(retrieved)
 
 
-def _job(result: Json) -> str:
-    job = result["job"]
+def _job(job: Json) -> str:
     strategy, local = job["strategy"], job["local"]
     parts = [
-        f"{job['method']['kind']} {job['method']['place']} over {result['num_nodes']} nodes",
+        f"`{job['method']['kind']}` {job['method']['place']} the input",
         strategy["kind"] + (f" (μ = {strategy['proximal_mu']})" if "proximal_mu" in strategy else ""),
         f"{job['rounds']['number']} × {local['steps']} steps of {local['batch_size']}",
         f"rate {local['learning_rate']}",
@@ -190,9 +201,11 @@ def feedback(results: Results) -> str:
     for name, result in results.items():
         both = [result["topic_and_others"][version] for version in ("live", "candidate")]
         new, old = ([f"{version[part]:.3f}" for version in both] for part in ("f1_new", "f1_old"))
-        what = f"{result['corrections']} {'wrong' if result['wrong'] else 'right'} corrections"
+        what = f"{'wrong' if result['wrong'] else 'right'}, {result['corrections']}"
         rows.append((f"`{name}`", what, " → ".join(new), " → ".join(old), result["decision"].replace("_", " ")))
-    return table(("", f"on {result['topic']}", "topic, live → candidate", "others, live → candidate", "gate"), rows)
+    return table(
+        ("", f"corrections on {result['topic']}", "topic, live → candidate", "others, live → candidate", "gate"), rows
+    )
 
 
 def privacy(results: Results) -> str:
@@ -225,19 +238,41 @@ def pii(results: Results) -> str:
 
 
 def attack(results: Results) -> str:
-    """One table an attack and set of figures: modes that are measured by the same ones stand together."""
+    """Tables of modes that are measured by the same figures; turned where that is narrower."""
     parts = []
     for result in results.values():
         report = result["report"]
         by_figures: dict[tuple[str, ...], list[Json]] = {}
         for outcome in report["outcomes"]:
             by_figures.setdefault(tuple(outcome["figures"]), []).append(outcome)
-        for names, outcomes in by_figures.items():
-            rows = [(o["mode"], *(_figure(o, name, len(names)) for name in names), o["verdict"]) for o in outcomes]
-            parts.append(table((f"**{report['attack']}**", *names, "verdict"), rows))
+        parts += [_modes_table(report["attack"], outcomes) for outcomes in by_figures.values()]
     return "\n\n".join(parts)
 
 
-def _figure(outcome: Json, name: str, beside: int) -> str:
-    value, interval = outcome["figures"][name], outcome["intervals"].get(name)
-    return with_interval(value, interval if beside <= _WIDE else None, 2) if interval else shown(value)
+def _modes_table(name: str, outcomes: list[Json]) -> str:
+    cells = [{**_figures(outcome), "verdict": outcome["verdict"]} for outcome in outcomes]
+    modes = [outcome["mode"] for outcome in outcomes]
+    if len(cells[0]) > len(modes):
+        return table((name, *modes), [(label, *(row[label] for row in cells)) for label in cells[0]])
+    return table((name, *cells[0]), [(mode, *row.values()) for mode, row in zip(modes, cells, strict=True)])
+
+
+def _figures(outcome: Json) -> dict[str, str]:
+    """Cells by label. Figures `x: a` and `x: b` of a wide table share the cell `x: a / b`."""
+    figures, intervals = outcome["figures"], outcome["intervals"]
+    if len(figures) <= _WIDE:
+        return {name: _figure(value, intervals.get(name)) for name, value in figures.items()}
+    labels: dict[str, list[str]] = {}
+    for name in figures:
+        labels.setdefault(name.partition(": ")[0], []).append(name)
+    return {
+        " / ".join([names[0], *(name.partition(": ")[2] for name in names[1:])]): " / ".join(
+            _figure(figures[name], intervals.get(name) and ()) for name in names
+        )
+        for names in labels.values()
+    }
+
+
+def _figure(value: float, interval: Sequence[float] | None) -> str:
+    """A share has an interval, which may be left out; a count has none."""
+    return shown(value) if interval is None else with_interval(value, interval, 2)
