@@ -41,11 +41,11 @@ def first_event(results: Results) -> str:
     (result,) = results.values()
     names = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
     rows = [
-        (f"`{client}`", *(waits[name] for name in names), percent(waits["within_promised"]))
+        (f"`{client}`", *(waits[name] for name in names), percent(waits["within_goal"]))
         for client, waits in result["clients"].items()
     ]
     head = f"{result['nodes']} nodes, {result['requests']} requests"
-    return table((head, "p50 ms", "p95 ms", "p99 ms", "max ms", f"within {result['promised_ms']:.0f} ms"), rows)
+    return table((head, "p50 ms", "p95 ms", "p99 ms", "max ms", f"within {result['goal_ms']:.0f} ms"), rows)
 
 
 def inference(results: Results) -> str:
