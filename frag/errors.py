@@ -15,6 +15,7 @@ FragError
 │   └── UnknownNodeError     unknown_node          404   2
 ├── FeedbackExpiredError     feedback_expired      410   2    the question is no longer kept
 ├── ConflictError            conflict              409   2    the thing exists already
+├── ClosedError              closed                409   2    a client was closed before this call
 ├── RateLimitedError         rate_limited          429   6    too many requests
 ├── NoNodesError             no_nodes              503   6    nobody is connected who could answer
 ├── QuorumError              quorum_not_met        503   6    fewer nodes replied than were asked for
@@ -109,6 +110,10 @@ class FeedbackExpiredError(FragError):
 
 class ConflictError(FragError):
     code, http_status, exit_code = "conflict", 409, 2
+
+
+class ClosedError(FragError):
+    code, http_status, exit_code = "closed", 409, 2
 
 
 class RateLimitedError(FragError):

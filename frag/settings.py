@@ -75,6 +75,16 @@ class RoutingSettings(_Strict):
     )
 
 
+class IndexSettings(_Strict):
+    """Where the vectors of large collections lie. The database beside them stays the truth."""
+
+    qdrant_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+)?$",
+        description="this operator's Qdrant server that holds them (its key: FRAG_QDRANT_API_KEY); empty: own files",
+    )
+
+
 class DriftSettings(_Strict):
     """Watching open questions and documents for change. What is told is a number and a flag, never of mode dp."""
 
@@ -121,6 +131,7 @@ class NodeSettings(_FromToml):
     policy: PolicySettings = PolicySettings()
     roster: RosterSettings | None = None
     routing: RoutingSettings = RoutingSettings()
+    index: IndexSettings = IndexSettings()
     local: LocalSettings = LocalSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     training: NodeTrainingSettings = NodeTrainingSettings()

@@ -11,6 +11,7 @@ import numpy as np
 from frag.errors import IndexStoreError
 from frag.protocols import FloatArray
 from retrievers.database import connect, index_errors, prepare
+from retrievers.qdrant.server import server_at
 from retrievers.segments import manifest, quantiser
 from retrievers.segments.segment_file import SegmentFile
 from retrievers.segments.stored import blocks_between, read_some
@@ -95,7 +96,9 @@ def _questions(connection: sqlite3.Connection, snapshot: Snapshot, count: int, s
 
 
 def _damaged(folder: Path, row: manifest.Row) -> list[str]:
-    names = []
+    names: list[str] = []
+    if row.is_remote:
+        return [] if server_at(row.server).count(row.collection) == row.num_vectors else [row.name]
     try:
         if not SegmentFile.open(folder / row.name).is_sound():
             names.append(row.name)

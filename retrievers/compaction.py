@@ -3,6 +3,7 @@
 Deleted rows are overwritten when they are deleted (`secure_delete`), but not what SQLite has meanwhile moved, and not
 what the write-ahead log still holds while somebody reads. `VACUUM` writes every page anew; then the log is emptied.
 Sealed segments keep a compressed copy of a deleted vector, which no search can find, until they are rewritten here.
+What a Qdrant server holds is deleted there; when it rewrites its own files is up to it.
 """
 
 import sqlite3
@@ -15,7 +16,8 @@ from frag.errors import IndexStoreError
 from retrievers.database import connect, index_errors, prepare, transaction
 from retrievers.lexical_index import erase_deleted_words
 from retrievers.locking import exclusive
-from retrievers.segments.growth import Growth, growth_lock
+from retrievers.segments.choosing import growth_of
+from retrievers.segments.growth import growth_lock
 from retrievers.segments.manifest import SEGMENTS_FOLDER
 
 DEFAULT_WAIT_S = 60.0
@@ -51,7 +53,7 @@ def compact_folder(folder: str | Path, wait_s: float = DEFAULT_WAIT_S) -> Compac
                 " SELECT 1 FROM chunks WHERE chunks.embedding_id = embeddings.embedding_id)"
             )
         with growth_lock(path.parent, wait_s):
-            Growth(connection, path.parent, _commit).purge()
+            growth_of(connection, path.parent, _commit).purge()
         connection.execute("VACUUM")
         _empty_log(connection, path, wait_s)
         return Compaction(bytes_before=before, bytes_after=_num_bytes(path))

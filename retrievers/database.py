@@ -6,13 +6,14 @@ overwrites deleted text. Knows the tables, not what they are used for.
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from frag.errors import IndexStoreError
 from retrievers.lexical_index import LEXICAL_SCHEMA
-from retrievers.segments.manifest import MANIFEST_SCHEMA
+from retrievers.segments.manifest import MANIFEST_SCHEMA, WISH_SCHEMA
 
 DATABASE_NAME = "index.db"
 
@@ -22,6 +23,8 @@ _SCRUB_TIMEOUT_S = 1.0
 _READER_CACHE_KIB = 2_000
 _WRITER_CACHE_KIB = 64_000
 """Embeddings are found by the hash of their text, in random order: a small cache would write each page many times."""
+
+_CREATING = threading.Lock()
 
 _FIRST_SCHEMA = """
 CREATE TABLE embedders (
@@ -69,7 +72,7 @@ CREATE TABLE collection (
 INSERT INTO collection VALUES (1, NULL, 0, 0, 0);
 """
 
-MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}", MANIFEST_SCHEMA)
+MIGRATIONS: tuple[str, ...] = (f"{_FIRST_SCHEMA}\n{LEXICAL_SCHEMA}", MANIFEST_SCHEMA, WISH_SCHEMA)
 """One script a version; a released one is never edited."""
 
 
@@ -128,7 +131,7 @@ def prepare(folder: Path) -> Path:
     path = folder / DATABASE_NAME
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(path)
     except OSError as error:
         raise IndexStoreError(
             f"The index {path} cannot be opened: {error.strerror}.", "Check the folder and its permissions."
@@ -138,6 +141,15 @@ def prepare(folder: Path) -> Path:
         connection.execute("PRAGMA journal_mode=WAL")
         migrate(connection, path)
     return path
+
+
+def _create(path: Path) -> None:
+    """An empty file is a database. One that is there is not opened here: closing it would drop every lock that SQLite
+    holds on it anywhere in this process (fcntl locks belong to the process), and others would think nobody reads it.
+    """
+    with _CREATING:
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from frag.durable import sync_folder, write_private
 from frag.errors import IndexStoreError
 from retrievers.database import DATABASE_NAME, connect, index_errors, prepare
+from retrievers.qdrant.growth import forget
 
 _POINTER = "live.json"
 CHANGE_LOCK = "change.lock"
@@ -84,10 +85,12 @@ def sweep(index_folder: Path, collection: str, keep: str | None = "") -> None:
     live = folder_of(index_folder, collection)
     for path in coming_folders(index_folder, collection):
         if keep is not None and path.name != keep:
+            forget(path)
             shutil.rmtree(path)
     top = index_folder / collection
     if live == top or not top.is_dir():
         return
+    forget(top)
     for path in top.iterdir():
         if path.is_dir() and path.name.startswith(_PREFIX):
             continue

@@ -10,6 +10,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from frag.protocols import Embedder, Progress
 from frag.types import Document
@@ -60,6 +61,27 @@ DELETE FROM gone WHERE NOT EXISTS (
   WHERE document_id = path OR substr(document_id, 1, length(path) + 1) IN (path || '#', path || '/')
 )
 """
+
+_LEAVING = """
+SELECT text FROM chunks
+WHERE document_id IN (SELECT document_id FROM gone UNION SELECT document_id FROM staged_documents)
+  AND text NOT IN (SELECT text FROM staged_chunks)
+"""
+
+_STAYING = """
+SELECT text FROM staged_chunks JOIN staged_documents USING (document_id) WHERE was_published
+"""
+
+
+class Leaving(NamedTuple):
+    """Passages that nothing holds any more after an ingest, and those of the same documents as they are then."""
+
+    texts: list[str]
+    staying: list[str]
+
+    def __repr__(self) -> str:
+        return f"Leaving({len(self.texts)} passages)"
+
 
 KEEPS_WHAT_WAS_INDEXED = {"unreadable", "corrupt", "too_large"}
 """A file that cannot be read now may be half copied; one that is empty or gone has been taken away."""
@@ -141,7 +163,7 @@ class Ingest:
             self._connection.execute(_OUT_OF_SIGHT)
 
     def _stage_item(self, item: Document | SkippedFile) -> SkippedFile | None:
-        refused = item if isinstance(item, SkippedFile) else _refusal(item)
+        refused = item if isinstance(item, SkippedFile) else refusal(item)
         if refused is None and isinstance(item, Document):
             refused = self._stage_document(item)
         if refused and refused.code in KEEPS_WHAT_WAS_INDEXED:
@@ -178,8 +200,7 @@ class Ingest:
     def _content_sha256(self, document: Document) -> bytes:
         if known := self._digests.get(document.document_id):
             return known
-        settings = f"{self._chunk_tokens} {self._overlap_tokens} {len(document.title)} {document.title}"
-        return _sha256(f"{settings} {document.text}")
+        return content_digest(document, self._chunk_tokens, self._overlap_tokens)
 
     def _stage_unseen(self) -> None:
         """Stages stored documents that stay though they are not among the sources, from their chunks."""
@@ -230,6 +251,12 @@ class Ingest:
             )
         self.num_embedded += len(rows)
 
+    def leaving(self) -> Leaving:
+        """What the next `publish` takes away: of documents that go, and of those that change."""
+        texts = [row[0] for row in self._connection.execute(_LEAVING)]
+        staying = [row[0] for row in self._connection.execute(_STAYING)] if texts else []
+        return Leaving(texts, staying)
+
     def publish(self, live: LiveIndex) -> Publication:
         """Makes the staged documents the searchable ones, at once, here and in every other process."""
         while (publication := publish(self._connection, live, self._embedder_key)) is None:
@@ -251,7 +278,13 @@ def restore_text(chunks: Iterable[tuple[int, str]], num_chars: int) -> str:
     return "".join(parts) + "\n" * (num_chars - length)
 
 
-def _refusal(document: Document) -> SkippedFile | None:
+def content_digest(document: Document, chunk_tokens: int, overlap_tokens: int) -> bytes:
+    """What the index knows a document by, 32 bytes: equal ones mean equal text, title and cut."""
+    settings = f"{chunk_tokens} {overlap_tokens} {len(document.title)} {document.title}"
+    return _sha256(f"{settings} {document.text}")
+
+
+def refusal(document: Document) -> SkippedFile | None:
     if not document.document_id:
         return SkippedFile("", "corrupt", "the document has no id")
     if not document.text.strip():

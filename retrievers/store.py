@@ -1,13 +1,12 @@
 """A searchable collection of documents in a folder: add, update, delete, search.
 
 One SQLite database is the truth; vectors in memory are derived from it (`snapshot`). Every process that opens
-the folder sees what any other published or deleted, at its next search. Knows nothing of networks or language
-models.
+the folder sees what any other published or deleted, at its next search. Knows nothing of language models.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,12 @@ from retrievers.database import (
     transaction,
 )
 from retrievers.documents import DEFAULT_MAX_FILE_BYTES, SkippedFile, load_documents
-from retrievers.ingest import Ingest
+from retrievers.ingest import Ingest, Leaving
 from retrievers.locking import exclusive as _exclusive
 from retrievers.reading import StoredDocuments
-from retrievers.segments.keeper import DEFAULT_PACE, Keeper, Pace
+from retrievers.segments.choosing import DEFAULT_PACE, Pace
+from retrievers.segments.keeper import Keeper
+from retrievers.segments.manifest import read_wish, write_wish
 
 Source = str | Path | Document | SkippedFile
 """A skipped file says that what was indexed of it may stay."""
@@ -59,22 +60,33 @@ class DocumentStore(StoredDocuments):
     Make one with `open`; `close` it, or use it as a context manager.
     """
 
-    def __init__(self, path: Path, embedder: Embedder, pace: Pace) -> None:
+    def __init__(self, path: Path, embedder: Embedder, pace: Pace, vectors_at: str) -> None:
         super().__init__(path, embedder)
-        self._keeper = Keeper(path, self._live.commit, pace)
+        self.vectors_at = vectors_at
+        self._keeper = Keeper(path, self._live.commit, pace, at_server=bool(vectors_at))
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE) -> Self:
+    def open(
+        cls, folder: str | Path, embedder: Embedder, *, pace: Pace = DEFAULT_PACE, vectors_at: str | None = None
+    ) -> Self:
         """Opens the collection in `folder`, made if absent, and loads its vectors.
 
         A collection of another embedder opens too: it can be listed, deleted from and ingested with
-        `rebuild`. `pace` says when vectors go from memory into sealed files.
+        `rebuild`.
+
+        Args:
+            folder: Its folder.
+            embedder: Of its passages, and of the questions.
+            pace: When vectors go from memory into sealed files.
+            vectors_at: Address of a Qdrant server that vectors are given to instead; empty: files; None: as noted in
+                the collection. What lies elsewhere is moved in the background.
 
         Raises:
             IndexStoreError: The index is damaged, of a later version, of another program, or cannot be
             opened.
         """
-        store = cls(prepare(Path(folder)), embedder, pace)
+        path = prepare(Path(folder))
+        store = cls(path, embedder, pace, _noted(path, vectors_at))
         with store._reading():
             store._grow()
             return store
@@ -109,6 +121,7 @@ class DocumentStore(StoredDocuments):
         overlap_tokens: int = DEFAULT_OVERLAP_TOKENS,
         max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
         wait_s: float | None = None,
+        on_leaving: Callable[[Leaving], None] | None = None,
     ) -> IngestReport:
         """Adds new documents and updates changed ones; only chunks whose text is new are embedded.
 
@@ -128,6 +141,8 @@ class DocumentStore(StoredDocuments):
             overlap_tokens: Most tokens that a chunk repeats from the one before.
             max_file_bytes: Larger files are skipped.
             wait_s: How long an ingest that runs already is waited for; None: until it ends.
+            on_leaving: Told of the passages that go, while they are still here: whoever dies in it, or raises, finds
+                them again.
 
         Raises:
             DocumentError: A source does not exist.
@@ -147,6 +162,8 @@ class DocumentStore(StoredDocuments):
             )
             skipped = run.stage(_load(sources, max_file_bytes))
             run.embed(progress)
+            if on_leaving and (leaving := run.leaving()).texts:
+                on_leaving(leaving)
             changes = run.publish(self._live)
             scrub_log(connection)
         self._grow()
@@ -234,6 +251,15 @@ class DocumentStore(StoredDocuments):
         self._readers.check_open()
         with index_errors(self._path), closing(connect(self._path)) as connection:
             yield connection
+
+
+def _noted(path: Path, vectors_at: str | None) -> str:
+    with index_errors(path), closing(connect(path)) as connection:
+        noted = read_wish(connection)
+        if vectors_at is None or vectors_at == noted:
+            return noted
+        write_wish(connection, vectors_at)
+        return vectors_at
 
 
 def count_documents(folder: str | Path) -> int:

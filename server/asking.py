@@ -7,13 +7,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from frag.answers.comparable import COSINE
 from frag.client.connection import Connection
 from frag.errors import CoordinatorError, ProtocolError
 from frag.wording import why_nothing
+from server.tables import plain_table, print_table
 
 
 async def query(
@@ -61,7 +61,7 @@ def print_answer(response: Mapping[str, Any]) -> None:
     _print_text(console, response)
     if "keywords" in response:
         _print_keywords(console, response)
-    table = Table("node", "outcome", "score", "redacted", "sources", box=None, header_style="bold")
+    table = plain_table("node", "outcome", "score", "redacted", "sources")
     for item in response["answered"]:
         table.add_row(
             item["node"],
@@ -74,7 +74,7 @@ def print_answer(response: Mapping[str, Any]) -> None:
         table.add_row(item["node"], f"withheld: {item['reason']}", "", "", "")
     for item in response["failed"]:
         table.add_row(item["node"], f"failed: {item['code']}", "", "", "")
-    console.print(table)
+    print_table(table)
     if "scores" in response and response["scores"] != COSINE:
         console.print(f"scores are {response['scores']}", style="dim")
     if masked := response["question"]["masked"]:
@@ -91,7 +91,9 @@ def print_answer(response: Mapping[str, Any]) -> None:
     )
     if response["answer"] and response["answer_mode"] != "dp":
         console.print(
-            f'was it right? frag feedback {response["query_id"]} --up, or --down --correction "…"', style="dim"
+            f'was it right? frag feedback {response["query_id"]} --up, or --down --correction "…"',
+            style="dim",
+            soft_wrap=True,
         )
 
 

@@ -22,6 +22,7 @@ from server.commands import (
     mcp,
     models,
     node,
+    nodes,
     privacy,
     prompts,
     roster,
@@ -53,6 +54,7 @@ app.command(name="train")(train.train)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="ask")(ask.ask)
 app.command(name="feedback")(feedback.feedback)
+app.command(name="nodes")(nodes.nodes)
 app.command(name="asker")(asker.asker)
 app.command(name="audit")(audit.audit)
 app.command(name="demo")(demo.demo)

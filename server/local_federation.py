@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 import aiohttp
 import tomli_w
@@ -35,6 +35,36 @@ Holds = Callable[[dict[str, Any]], bool]
 _NULL_NODE = "server.benchmark.null_node"
 
 
+class Running(Protocol):
+    """A process of the federation, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | Any: ...  # noqa: ANN401 - None while it runs
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def launch(module: Sequence[str], log: IO[bytes], environment: Mapping[str, str]) -> Running:
+    """Starts `python -m module…` in a session of its own, with all it says in `log`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *module],
+        stdout=log,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+
+
 @dataclass(slots=True)
 class LocalFederation:
     """Use as an async context manager: `async with LocalFederation(folder) as federation: …`.
@@ -46,7 +76,7 @@ class LocalFederation:
     settings: Mapping[str, Any] = field(default_factory=dict)
     port: int = 0
     api_key: str = field(default="", repr=False)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, Running] = field(default_factory=dict)
     _logs: list[IO[bytes]] = field(default_factory=list)
 
     @property
@@ -111,14 +141,7 @@ class LocalFederation:
         log = (logs / f"{name}.log").open("ab")
         self._logs.append(log)
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-        self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
+        self.processes[name] = launch(module, log, environment)
 
     async def wait_for_nodes(self, node_ids: Sequence[str], within_s: float = START_S) -> None:
         """Returns when all are connected. Raises UnreachableError naming the log of what failed."""

@@ -12,4 +12,5 @@ def mend_of(error: FragError) -> str:
     """Empty where nothing is known."""
     if not isinstance(error, CoordinatorError):
         return error.mend
-    return _MENDS.get(error.code) or error.mend.replace("`GET /v1/jobs`", "`frag jobs list`")
+    said = error.mend.replace("`GET /v1/jobs`", "`frag jobs list`").replace("`GET /v1/nodes`", "`frag nodes`")
+    return _MENDS.get(error.code) or said

@@ -10,10 +10,10 @@ from frag.errors import FragError
 
 _log = structlog.get_logger()
 _MENDS = {
-    404: "README.md lists the paths that exist.",
-    405: "See the `Allow` header for the methods of this path.",
+    404: "Check the path: `/openapi.json` of a coordinator lists those that exist.",
     413: "Send a smaller body.",
 }
+_MAX_SHOWN = 120
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -32,6 +32,13 @@ def problem(status: int, code: str, what: str, mend: str = "", **details: object
     )
 
 
+def _wrong_method(request: web.Request, code: str, allowed: str) -> web.Response:
+    what = f"{request.path[:_MAX_SHOWN]} does not take {request.method[:_MAX_SHOWN]}."
+    answer = problem(405, code, what, f"Use {allowed.replace(',', ' or ')}.")
+    answer.headers["Allow"] = allowed
+    return answer
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Renders what handlers raise. An unforeseen error is logged by type only, since its text may quote a question."""
@@ -43,10 +50,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         code = error.reason.lower().replace(" ", "_")
-        answer = problem(error.status, code, error.text or error.reason, _MENDS.get(error.status, ""))
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            return _wrong_method(request, code, error.headers["Allow"])
+        what = error.text or error.reason
+        if error.status == 404 and request.match_info.http_exception is error:
+            what = f"There is no {request.path[:_MAX_SHOWN]} here."
+        return problem(error.status, code, what, _MENDS.get(error.status, ""))
     except Exception as error:  # noqa: BLE001 - the outermost edge: a stranger gets a problem document, never a trace
         place = error.__traceback__
         while place and place.tb_next:

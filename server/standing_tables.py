@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from server.tables import plain_table, print_table
 
 _CAUSES = {"new_examples": "new examples", "drift": "drift"}
 
 
 def print_standing(jobs: Sequence[Mapping[str, Any]]) -> None:
     """One line a standing job."""
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("standing job", overflow="fold", min_width=max(len(job["job_id"]) for job in jobs))
     table.add_column("state", no_wrap=True)
     table.add_column("runs", justify="right")
@@ -20,12 +19,12 @@ def print_standing(jobs: Sequence[Mapping[str, Any]]) -> None:
     for job in jobs:
         row = (job["job_id"], job["state"], str(job["num_runs"]), str(len(job["versions"])))
         table.add_row(*row, job["waiting"] or job["run"])
-    Console().print(table)
+    print_table(table)
 
 
 def print_timeline(entries: Sequence[Mapping[str, Any]]) -> None:
     """One line an event; F1 as live → candidate, on held-out examples that were there before and that are new."""
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("time (UTC)", no_wrap=True)
     table.add_column("event", no_wrap=True)
     names = [entry["version"] for entry in entries]
@@ -41,7 +40,7 @@ def print_timeline(entries: Sequence[Mapping[str, Any]]) -> None:
             *(_change(entry["metrics"], side) for side in ("old", "new")),
             _why(entry),
         )
-    Console().print(table)
+    print_table(table)
 
 
 def _change(metrics: Mapping[str, float], side: str) -> str:

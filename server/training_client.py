@@ -10,9 +10,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from frag.client.connection import Connection
 from frag.tls import tls_context
+from server.tables import plain_table, print_table
 
 _POLL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -92,7 +94,7 @@ def candidates(job: Mapping[str, Any]) -> list[str]:
 
 def rounds_table(rounds: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> Table:
     """One line a round: losses, scores, who took part, what travelled. `names` stand for the numbers of rounds."""
-    table = Table("candidate" if names else "round", box=None, header_style="bold")
+    table = plain_table("candidate" if names else "round")
     for title in ("loss", "held-out loss", "held-out F1", "nodes", "bytes out", "bytes in", "s"):
         table.add_column(title, justify="right")
     for row in rounds:
@@ -116,15 +118,16 @@ def _number(value: float | None) -> str:
 def print_job(job: Mapping[str, Any]) -> None:
     """The whole job for people: every round, remarks, and the version it ended in."""
     console = Console()
-    console.print(f"[bold]{job['job_id']}[/bold]  {job['state']}  {job['error']}")
-    console.print(rounds_table(job["rounds"], candidates(job)))
+    console.print(Text.assemble((job["job_id"], "bold"), f"  {job['state']}  {job['error']}".rstrip()), soft_wrap=True)
+    print_table(rounds_table(job["rounds"], candidates(job)))
     if job.get("privacy"):
         console.print(job["privacy"])
     for row in job["rounds"]:
         for node, remark in row["remarks"].items():
-            console.print(f"round {row['round']}: {node}: {remark}")
+            console.print(Text(f"round {row['round']}: {node}: {remark}"), soft_wrap=True)
     for version in job["versions"]:
-        console.print(f"version {version}{_chosen(job)}; make it live with: frag prompts promote {version}")
+        line = f"version {version}{_chosen(job)}; make it live with: frag prompts promote {version}"
+        console.print(line, soft_wrap=True)
 
 
 def _chosen(job: Mapping[str, Any]) -> str:
@@ -138,7 +141,10 @@ def _chosen(job: Mapping[str, Any]) -> str:
 
 def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
     """One line a job."""
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    if not jobs:
+        print("There are no jobs. Start one with `frag train job.toml`.")
+        return
+    table = plain_table()
     table.add_column("job", overflow="fold", min_width=max((len(job["job_id"]) for job in jobs), default=3))
     for title in ("state", "method", "rounds", "since (UTC)"):
         table.add_column(title, no_wrap=True)
@@ -153,12 +159,15 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
             job["created_at"][:16].replace("T", " "),
             job["error"],
         )
-    Console().print(table)
+    print_table(table)
 
 
 def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
     """One line a version; the live one is marked."""
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    if not prompts:
+        print("There are no versions: the model as it is, is live. `frag train` makes one.")
+        return
+    table = plain_table()
     table.add_column("live")
     table.add_column("version", overflow="fold", min_width=max((len(row["version"]) for row in prompts), default=7))
     table.add_column("method", no_wrap=True)
@@ -175,7 +184,26 @@ def print_prompts(prompts: Sequence[Mapping[str, Any]]) -> None:
             _number(row["metrics"].get("epsilon")),
             row["created_at"][:16].replace("T", " "),
         )
-    Console().print(table)
+    print_table(table)
+
+
+def print_change(prompts: Sequence[Mapping[str, Any]], version: str) -> bool:
+    """What is live and what is to be, on standard error. False, and nothing, where there is no such version."""
+    chosen = next((row for row in prompts if row["version"] == version), None)
+    if chosen is None and version != "none":
+        return False
+    console = Console(stderr=True, markup=False, highlight=False)
+    live = next((row for row in prompts if row["live"]), None)
+    for name, row in (("live now", live), ("to be live", chosen)):
+        console.print(f"{name + ':':12} {_told_of(row)}", soft_wrap=True)
+    return True
+
+
+def _told_of(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "the model as it is"
+    measured = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in sorted(row["metrics"].items()))
+    return f"{row['version']} ({row['method']}): {measured or 'nothing was measured'}"
 
 
 def print_promotion(said: Any) -> None:  # noqa: ANN401 - a part of a JSON response

@@ -1,6 +1,6 @@
 """What every test may use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -8,6 +8,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from frag.models import State, status
 from frag.settings import ModelSettings
+from server import local_federation
+from tests import forked
 
 LoopGuard = Callable[[], AbstractContextManager[BlockBuster]]
 
@@ -24,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if missing and "real_models" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.skip(reason=f"models missing: {missing}; run `frag models pull`"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_start_fast() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_federation, "launch", forked.launch)
+        yield
 
 
 @pytest.fixture(scope="session")

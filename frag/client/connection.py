@@ -21,13 +21,13 @@ class Connection:
     """One session to one coordinator; open while somebody is inside `async with`, or until `close`.
 
     Args:
-        url: Scheme, host and port.
+        url: Scheme, host and port; `/v1` behind them, as OpenAI's clients have it, is taken too.
         key: API key, sent as a bearer token; none if empty.
         tls: How its certificate is checked; None for plain HTTP.
     """
 
     def __init__(self, url: str, key: str, tls: ssl.SSLContext | None) -> None:
-        self._url = url.rstrip("/")
+        self._url = url.rstrip("/").removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -86,7 +86,8 @@ class Connection:
                 allow_redirects=False,
             ) as answer:  # fmt: skip
                 if answer.status >= 400:
-                    raise CoordinatorError({"status": answer.status, **_object(await _bounded(answer))})
+                    said = {"status": answer.status, "detail": f"{self._url} answers {answer.status} to {path}."}
+                    raise CoordinatorError({**said, "mend": "Check the address.", **_object(await _bounded(answer))})
                 yield answer
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UnreachableError(

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from frag.client.client import Client
 from frag.client.events import Event
 from frag.client.views import Answer, FeedbackTaken, Job, NodeInfo, Prompt
+from frag.errors import ClosedError
 
 T = TypeVar("T")
 _CLOSE_S = 10.0
@@ -20,7 +21,8 @@ _CLOSE_S = 10.0
 class SyncClient:
     """`Client` on a loop of its own, in a thread of its own. Not for use by several threads at once.
 
-    Takes the arguments of `Client`; every method is that of `Client` by the same name.
+    Takes the arguments of `Client`; every method is that of `Client` by the same name. After `close` each of them
+    raises ClosedError.
     """
 
     def __init__(self, url: str = "", key: str = "", *, tls_ca: Path | None = None) -> None:
@@ -41,9 +43,10 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Ends session, loop and thread. May be called again."""
+        """Ends session, loop and thread, and takes questions back that are still streamed. May be called again."""
         if self._loop.is_closed():
             return
+        self._run(self._loop.shutdown_asyncgens())
         self._run(self._client.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_S)
@@ -100,6 +103,9 @@ class SyncClient:
         return self._run(self._client.promote(version))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise ClosedError("This client is closed.", "Make a new one, or call it inside its `with`.")
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return running.result()
@@ -115,7 +121,8 @@ class SyncClient:
                 except StopAsyncIteration:
                     return
         finally:
-            self._run(_ended(items))
+            if not self._loop.is_closed():  # what ends it with the client is `close`
+                self._run(_ended(items))
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T:

@@ -107,7 +107,11 @@ class FeedbackTaken(msgspec.Struct, frozen=True):
 
 
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An enrolled node. What only a connected one tells is None while it is away."""
+    """An enrolled node. What only a connected one tells is None while it is away.
+
+    `withholds` says why it lets nothing out now, such as `release_stopped`; an empty `prompt_version` is the model as
+    it is.
+    """
 
     node: str
     connected: bool
@@ -119,6 +123,8 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     has_profile: bool = False
     personal_gain: float | None = None
     sealing_key: Any = None
+    prompt_version: str | None = None
+    withholds: str = ""
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,9 @@ from retrievers.segments.stored import blocks_between, read_between
 from retrievers.vector_index import IdArray, one_thread
 
 SEAL_AT = 20_000
-"""So many fresh vectors are sealed; below, a search is exact."""
+"""So many fresh vectors are sealed for the first time; below, a search is exact."""
+SEAL_AGAIN_AT = 8_192
+"""So many later: those that are not sealed are searched one by one."""
 BLOCK = 32_768
 """At most so many at a time."""
 _OUTGROWN = 32
@@ -49,7 +51,8 @@ class Growth:
         connection: A write connection.
         folder: The collection's.
         commit: See `Commit`.
-        seal_at: Fewer fresh vectors stay as they are.
+        seal_at: Fewer fresh vectors stay as they are while nothing is sealed.
+        seal_again_at: Fewer stay as they are later; not above `seal_at`.
         block: Most vectors that a sealing takes.
     """
 
@@ -60,17 +63,15 @@ class Growth:
         commit: Commit,
         *,
         seal_at: int = SEAL_AT,
+        seal_again_at: int = SEAL_AGAIN_AT,
         block: int = BLOCK,
     ) -> None:
         self._connection = connection
         self._folder = folder / SEGMENTS_FOLDER
         self._commit = commit
         self._seal_at = seal_at
+        self._seal_again_at = min(seal_again_at, seal_at)
         self._block = block
-
-    def step(self) -> bool:
-        """Seals or merges once; False when there is nothing to do."""
-        return self.seal() or self.merge()
 
     def seal(self) -> bool:
         """Makes a segment of the oldest fresh vectors; False when there are too few."""
@@ -80,7 +81,7 @@ class Growth:
                 manifest.sealed_until(self._connection),
                 manifest.read_rows(self._connection),
             )
-            last = self._last_to_seal(after)
+            last = self._last_to_seal(after, self._seal_again_at if rows else self._seal_at)
             if last is None:
                 return False
             ids, vectors = read_between(self._connection, after + 1, last, self._dimension())
@@ -94,6 +95,8 @@ class Growth:
     def merge(self) -> bool:
         """Joins neighbours of like size, or rewrites a segment that is dead in large part; False when all is well."""
         rows = manifest.read_rows(self._connection)
+        if remote := [row for row in rows if row.is_remote]:
+            return self._rewrite(remote[:1])
         for older, newer in itertools.pairwise(rows):
             if older.num_vectors < 2 * newer.num_vectors:
                 return self._rewrite([older, newer])
@@ -113,11 +116,11 @@ class Growth:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
-    def _last_to_seal(self, after: int) -> int | None:
+    def _last_to_seal(self, after: int, least: int) -> int | None:
         newer = self._connection.execute(
             "SELECT chunk_id FROM chunks WHERE chunk_id > ? ORDER BY chunk_id LIMIT ?", (after, self._block)
         ).fetchall()
-        return int(newer[-1][0]) if len(newer) >= self._seal_at else None
+        return int(newer[-1][0]) if len(newer) >= least else None
 
     def _quantiser_for(self, row: Row | None, vectors: FloatArray) -> tuple[Any, str, int]:
         """An empty index for `vectors` that the segment `row` may be merged with, its file and origin."""
@@ -211,6 +214,8 @@ class Growth:
         return len(manifest.dead_between(self._connection, row.first_id, row.last_id))
 
     def _is_sound(self, row: Row) -> bool:
+        if row.is_remote:
+            return False  # it belongs into files
         try:
             quantiser.read(self._folder / row.quantiser)
             return SegmentFile.open(self._folder / row.name).is_sound()

@@ -8,38 +8,21 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from frag.errors import FragError, NotReadyError
 from retrievers.database import connect
-from retrievers.segments.growth import BLOCK, SEAL_AT, Commit, Growth, growth_lock
-from retrievers.segments.manifest import SEGMENTS_FOLDER
+from retrievers.segments.choosing import Pace, growth_of
+from retrievers.segments.growth import Commit, Growth, growth_lock
+from retrievers.segments.manifest import OWNER_FILE, SEGMENTS_FOLDER
 
 _log = logging.getLogger(__name__)
 
 _NICENESS = 5
 """Added to that of the process: searches go first, and on a busy machine the index still grows."""
 _LOOK_S = 0.05
-_GRACE_S = 5.0
-"""Searches of other processes that have just read the manifest open its files within this time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """When an index grows; a test goes through all of it with a few passages.
-
-    `seal_at` and `block` as in `Growth`; `grace_s`: how long files that were replaced are kept for others.
-    """
-
-    seal_at: int = SEAL_AT
-    block: int = BLOCK
-    grace_s: float = _GRACE_S
-
-
-DEFAULT_PACE = Pace()
 
 
 class Keeper:
@@ -49,21 +32,25 @@ class Keeper:
         path: The database.
         commit: See `growth.Commit`.
         pace: When it does something.
+        at_server: Whether a server holds the vectors, which has no smallest number.
     """
 
-    def __init__(self, path: Path, commit: Commit, pace: Pace) -> None:
+    def __init__(self, path: Path, commit: Commit, pace: Pace, *, at_server: bool = False) -> None:
         self._path = path
         self._commit = commit
         self._pace = pace
+        self._at_server = at_server
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._again = False
         self._growing = False
+        self._doing = ""
 
     def nudge(self, num_fresh: int) -> None:
         """Looks in the background whether there is something to do; call it after each change."""
-        if num_fresh < self._pace.seal_at and not (self._path.parent / SEGMENTS_FOLDER).exists():
+        has_segments = any((self._path.parent / name).exists() for name in (SEGMENTS_FOLDER, OWNER_FILE))
+        if num_fresh < self._pace.seal_at and not has_segments and not (self._at_server and num_fresh):
             return
         with self._lock:
             self._again = True
@@ -75,6 +62,11 @@ class Keeper:
     def is_busy(self) -> bool:
         """Whether something is sealed or merged now, or is about to be."""
         return self._growing or self._again
+
+    @property
+    def doing(self) -> str:
+        """`sealing`, `merging`, or nothing."""
+        return self._doing
 
     def wait(self, timeout_s: float) -> bool:
         """Returns True when nothing is under way any more, or False after `timeout_s` seconds."""
@@ -94,13 +86,21 @@ class Keeper:
     def _run(self) -> None:
         with suppress(OSError):  # only slower searches when it is refused
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, os.nice(0) + _NICENESS))
-        while self._wants_more():
-            try:
-                self._grow()
-            except NotReadyError:
-                continue  # another process is at it
-            except (FragError, OSError, sqlite3.Error) as error:
-                _log.warning("The index does not grow: %s: %s", type(error).__name__, error)
+        try:
+            while self._wants_more():
+                self._try_to_grow()
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():  # something unforeseen has ended it
+                    self._thread, self._growing = None, False
+
+    def _try_to_grow(self) -> None:
+        try:
+            self._grow()
+        except NotReadyError:
+            pass  # another process is at it
+        except (FragError, OSError, sqlite3.Error) as error:
+            _log.warning("The index does not grow: %s: %s", type(error).__name__, error)
 
     def _wants_more(self) -> bool:
         with self._lock:
@@ -114,7 +114,9 @@ class Keeper:
 
     def _grow(self) -> None:
         with self._growth() as growth:
-            while not self._stopped.is_set() and growth.step():
+            while not self._stopped.is_set() and (
+                self._do("sealing", growth.seal) or self._do("merging", growth.merge)
+            ):
                 pass
         self._growing = False
         until = time.monotonic() + self._pace.grace_s
@@ -124,8 +126,15 @@ class Keeper:
             with self._growth() as growth:
                 growth.sweep()
 
+    def _do(self, name: str, step: Callable[[], bool]) -> bool:
+        self._doing = name
+        try:
+            return step()
+        finally:
+            self._doing = ""
+
     @contextmanager
     def _growth(self) -> Iterator[Growth]:
         folder = self._path.parent
         with growth_lock(folder, 0.0), closing(connect(self._path)) as connection:
-            yield Growth(connection, folder, self._commit, seal_at=self._pace.seal_at, block=self._pace.block)
+            yield growth_of(connection, folder, self._commit, self._pace)

@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from frag.errors import IndexStoreError
 from retrievers.vector_index import IdArray
 
 SEGMENTS_FOLDER = "segments"
 """Inside the collection's folder."""
+OWNER_FILE = "qdrant.id"
+"""There too: what the names of its collections at a Qdrant server begin with."""
 
 MANIFEST_SCHEMA = """
 ALTER TABLE collection ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
@@ -31,8 +34,19 @@ CREATE TABLE tombstones (chunk_id INTEGER PRIMARY KEY);
 """
 
 
+WISH_SCHEMA = """
+-- where vectors beyond the fresh ones go: the address of a Qdrant server, or files if it is empty
+ALTER TABLE collection ADD COLUMN vectors_at TEXT NOT NULL DEFAULT '';
+"""
+
+_REMOTE = "qdrant:"
+
+
 class Row(NamedTuple):
-    """One segment. `num_trained`: vectors that there were when the quantiser was trained."""
+    """One segment. `num_trained`: vectors that there were when the quantiser was trained.
+
+    Of a segment that a Qdrant server holds, `name` is its collection there, and `quantiser` the server's address.
+    """
 
     first_id: int
     last_id: int
@@ -40,6 +54,42 @@ class Row(NamedTuple):
     quantiser: str
     num_trained: int
     num_vectors: int
+
+    @classmethod
+    def remote(cls, first_id: int, last_id: int, collection: str, server: str, num_vectors: int) -> "Row":
+        """What a Qdrant server holds."""
+        return cls(first_id, last_id, _REMOTE + collection, server, 0, num_vectors)
+
+    @property
+    def is_remote(self) -> bool:
+        return self.name.startswith(_REMOTE)
+
+    @property
+    def collection(self) -> str:
+        """At the server."""
+        return self.name.removeprefix(_REMOTE)
+
+    @property
+    def server(self) -> str:
+        return self.quantiser
+
+    def lost(self) -> IndexStoreError:
+        """When the server has not got them."""
+        return IndexStoreError(
+            f"The Qdrant server at {self.server} has lost vectors of its collection {self.collection}.",
+            "`frag node compact` gives them to it again.",
+        )
+
+
+def read_wish(connection: sqlite3.Connection) -> str:
+    """The address of a Qdrant server, or nothing for files."""
+    (address,) = connection.execute("SELECT vectors_at FROM collection").fetchone()
+    return str(address)
+
+
+def write_wish(connection: sqlite3.Connection, address: str) -> None:
+    """Inside a transaction of the caller's, or as one of its own."""
+    connection.execute("UPDATE collection SET vectors_at = ?", (address,))
 
 
 def read_rows(connection: sqlite3.Connection) -> list[Row]:

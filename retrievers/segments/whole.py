@@ -1,7 +1,8 @@
 """All vectors of a collection: fresh ones in memory, searched exactly, and sealed segments on the disk.
 
-A sealed segment names candidates; their scores come from the database, inside the caller's read transaction. So a
-score never depends on where a vector lies, and what was deleted cannot be found whatever a file still holds.
+A sealed segment, or a Qdrant server, names candidates; their scores come from the database, inside the caller's read
+transaction. So a score never depends on where a vector lies, and what was deleted cannot be found whatever a file or a
+server still holds.
 """
 
 import itertools
@@ -10,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -26,12 +28,28 @@ _SPARE = 32
 """Candidates beyond those asked for: 8-bit codes blur the order at the edge."""
 
 
+class Segment(Protocol):
+    """Vectors that are not in memory. Immutable."""
+
+    @property
+    def row(self) -> manifest.Row: ...
+
+    @property
+    def num_alive(self) -> int: ...
+
+    def without(self, ids: IdArray) -> "Segment":
+        """The same with `ids`, ascending, marked as deleted."""
+
+    def candidates(self, vector: FloatArray, depth: int) -> tuple[IdArray, FloatArray]:
+        """About the `depth` best living ids for `vector` [d], and their approximate scores; -1 is padding."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vectors:
     """Immutable, hence thread-safe. `connection` below is always inside a transaction that sees these very chunks."""
 
     fresh: VectorIndex
-    sealed: tuple[SealedSegment, ...] = field(default=(), repr=False)
+    sealed: tuple[Segment, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.fresh) + sum(segment.num_alive for segment in self.sealed)
@@ -51,13 +69,13 @@ class Vectors:
 
     def with_layout(self, connection: sqlite3.Connection, folder: Path) -> "Vectors":
         """The same vectors as the manifest divides them; those of a file that cannot be read are held in memory."""
-        known = {segment.row.name: segment for segment in self.sealed}
+        known = {segment.row: segment for segment in self.sealed}
         fresh, sealed = self.fresh, []
         for row in manifest.read_rows(connection):
             covered = fresh.ids_between(row.first_id, row.last_id)
             try:
                 dead = manifest.dead_between(connection, row.first_id, row.last_id)
-                sealed.append(known.get(row.name) or SealedSegment.open(folder, row, dead))
+                sealed.append(known.get(row) or _open(connection, folder, row, dead))
             except IndexStoreError as error:
                 _log.warning("%s Its vectors are searched one by one until then.", error)
                 ids, vectors = read_between(connection, row.first_id, row.last_id, fresh.dimension)
@@ -107,3 +125,11 @@ class Vectors:
             found, vectors = read_some(connection, rest, self.fresh.dimension)
             result.update(zip(found.tolist(), inner_products(vectors, vector).tolist(), strict=True))
         return result
+
+
+def _open(connection: sqlite3.Connection, folder: Path, row: manifest.Row, dead: IdArray) -> Segment:
+    if row.is_remote:
+        from retrievers.qdrant.segment import QdrantSegment
+
+        return QdrantSegment.open(connection, row, dead)
+    return SealedSegment.open(folder, row, dead)

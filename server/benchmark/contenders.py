@@ -34,7 +34,8 @@ class Frag:
 
     def __init__(self, folder: Path, threads: int) -> None:
         from retrievers.database import connect, prepare
-        from retrievers.segments.keeper import Keeper, Pace
+        from retrievers.segments.choosing import Pace
+        from retrievers.segments.keeper import Keeper
         from retrievers.snapshot import LiveIndex
 
         del threads  # it seals and searches with one
@@ -64,7 +65,7 @@ class Frag:
             self._connection.execute("UPDATE collection SET revision = revision + 1, num_chunks = ?", (self._num,))
             self._live.commit(self._connection)
         self.keeper.nudge(self._live.num_fresh)
-        while self._live.num_fresh > 2 * BLOCK and self.keeper.is_busy:
+        while self._live.num_fresh > BLOCK and self.keeper.is_busy:
             threading.Event().wait(0.01)
 
     def finish(self) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 
 from frag.protocols import FloatArray
 from server.benchmark.contenders import Contender, Frag, make
+from server.benchmark.index_growing import growing_p95
 from server.benchmark.vectors import DIMENSION, read_blocks
 
 TOP_K = 10
-_MERGE_ROWS = 5 * 16_384
 
 
 def resident_mib(field: str) -> float:
@@ -46,7 +46,7 @@ def run(name: str, folder: Path, threads: int, *, during_merge: bool) -> dict[st
         "cpu_adds_per_s": round(count / busy, 1),
     }
     if during_merge and isinstance(contender, Frag):
-        report["p95_ms_during_merge"] = merging_p95(contender, folder / "vectors", questions)
+        report |= growing_p95(contender, folder / "vectors", questions)
     return report
 
 
@@ -66,20 +66,6 @@ def timed(contender: Contender, questions: FloatArray) -> tuple[list[float], lis
 def percentiles(times: list[float]) -> dict[str, float]:
     """Milliseconds."""
     return {f"p{share}_ms": round(1000 * float(np.percentile(times, share)), 3) for share in (50, 95, 99)}
-
-
-def merging_p95(contender: Frag, vectors: Path, questions: FloatArray) -> float:
-    """Searches go on while what was added is sealed and merged."""
-    added = 0
-    for block in read_blocks(vectors):
-        contender.add(block)
-        added += len(block)
-        if added >= _MERGE_ROWS:
-            break
-    times: list[float] = []
-    while contender.keeper.is_busy or not times:
-        times += timed(contender, questions[:50])[0]
-    return round(1000 * float(np.percentile(times, 95)), 3)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from frag.policy_settings import CollectionSettings
 from frag.settings import NodeSettings
 from frag.telemetry import configure_logging
 from frag.types import AnswerMode, NodeAnswer
+from server.node.parts import Desks
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
 from server.node.serve import run_until_signal
@@ -45,7 +46,7 @@ class NullAnswering:
 
 async def _main(folder: NodeFolder, payload_bytes: int) -> None:
     settings = folder.settings()
-    await run_until_signal(NodeProcess(folder.peer(settings), NullAnswering(settings, payload_bytes)))
+    await run_until_signal(NodeProcess(folder.peer(settings), Desks(answers=NullAnswering(settings, payload_bytes))))
 
 
 if __name__ == "__main__":

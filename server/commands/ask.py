@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.choices import Aggregation, Decoding, Mode
 from server.commands.showing import seconds
 
 
@@ -19,15 +20,15 @@ def ask(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages that each node looks up.")] = 5,
     deadline: Annotated[float | None, typer.Option(help="Seconds to wait at most.", callback=seconds)] = None,
     min_nodes: Annotated[int, typer.Option(min=1, help="Nodes that must reply.")] = 1,
-    mode: Annotated[str, typer.Option(help="Answer mode: none, scrub, consensus or dp.")] = "scrub",
+    mode: Annotated[Mode, typer.Option(help="What is done to an answer before it leaves its node.")] = "scrub",
     min_support: Annotated[int, typer.Option(min=2, help="Mode consensus: operators behind each statement.")] = 2,
-    dp: Annotated[str, typer.Option(help="Mode dp: decoding, or keywords over all nodes.")] = "decoding",
+    dp: Annotated[Decoding, typer.Option(help="Mode dp: by each node, or keywords over all nodes.")] = "decoding",
     candidate: Annotated[
         list[str] | None,
         typer.Option(help="With --sealed --dp keywords: a word that units may vote for; may be repeated."),
     ] = None,
     aggregation: Annotated[
-        str | None, typer.Option(help="best, vote, medoid or synthesize; default: the coordinator's.")
+        Aggregation | None, typer.Option(help="How answers are merged; default: the coordinator's.")
     ] = None,
     route: Annotated[str, typer.Option(help="all, or top:M: the M nodes whose topics fit best.")] = "all",
     roster: Annotated[

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from server.commands.choices import ATTACKS
+
 
 def audit(
-    attack: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    attack: Annotated[list[str] | None, typer.Option(help=f"Only this one; may be repeated: {ATTACKS}.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of attack texts, such as xquad/ and clinc150/.")] = None,
     out: Annotated[Path, typer.Option(help="Where reports go; attacks that it holds are not run again.")] = Path(
         "results/audit"

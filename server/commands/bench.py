@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from server.commands.choices import EncodingName
+
 if TYPE_CHECKING:
     from server.benchmark import OnProgress
     from server.benchmark.fanout import FanoutReport
@@ -177,19 +179,16 @@ def rounds(
     nodes: Annotated[int, typer.Option(min=1, help="Updates of the round.")] = 1000,
     virtual_tokens: Annotated[int, typer.Option(min=1, help="Rows of the prompt.")] = 20,
     width: Annotated[int, typer.Option(min=1, help="Columns of the prompt.")] = 576,
-    encoding: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    encoding: Annotated[EncodingName, typer.Option(help="Of the updates as they travel.")] = "fp32",
     *,
     json: Json = False,
 ) -> None:
     """Time a round's summation: updates as they travel, checked, summed and applied."""
     import msgspec
 
-    from frag.errors import BadRequestError
     from frag.quantization import Encoding
     from server.benchmark.rounds import measure_rounds
 
-    if encoding not in set(Encoding):
-        raise BadRequestError(f"Unknown encoding {encoding!r}.", f"Use one of {', '.join(Encoding)}.")
     report = measure_rounds(nodes, (virtual_tokens, width), Encoding(encoding))
     if json:
         typer.echo(msgspec.json.encode(report))
@@ -262,15 +261,16 @@ def _progress(*, quiet: bool) -> "Iterator[OnProgress]":
 
 def _print_fanout(report: "FanoutReport") -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from server.tables import plain_table, print_table
 
     console = Console()
     title = f"{report.nodes} nodes, {report.payload_bytes} bytes each, {report.num_queries} questions"
-    table = Table("", "p50 ms", "p95 ms", "p99 ms", box=None, header_style="bold", title=title)
+    table = plain_table("", "p50 ms", "p95 ms", "p99 ms", title=title)
     for name, row in (("frag", report), ("bare HTTP", report.floor)):
         if row is not None:
             table.add_row(name, f"{row.p50_ms:.2f}", f"{row.p95_ms:.2f}", f"{row.p99_ms:.2f}")
-    console.print(table)
+    print_table(table)
     if report.ratio_to_floor is not None:
         console.print(f"{report.ratio_to_floor:.1f} times the floor at the median")
     if report.idle_cpu_percent is not None:
@@ -282,19 +282,15 @@ def _print_fanout(report: "FanoutReport") -> None:
 
 
 def _print_inference(report: "InferenceReport") -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from server.tables import plain_table, print_table
 
     prompts = f"{report.concurrency} prompts of {report.prompt_tokens:.0f} tokens"
     title = f"{prompts}, {report.new_tokens} new tokens each, {report.threads} threads"
-    table = Table("", "wall s", "decode tok/s", box=None, header_style="bold", title=title)
+    table = plain_table("", "wall s", "decode tok/s", title=title)
     table.add_row("in sequence", f"{report.sequential_s:.2f}", _figure(report.decode_tokens_per_s_single))
     table.add_row("together", f"{report.concurrent_s:.2f}", _figure(report.decode_tokens_per_s_batched))
-    console = Console()
-    console.print(table)
-    console.print(
-        f"together takes {report.ratio:.2f} of the time; prefill {_figure(report.prefill_tokens_per_s)} tok/s"
-    )
+    print_table(table)
+    typer.echo(f"together takes {report.ratio:.2f} of the time; prefill {_figure(report.prefill_tokens_per_s)} tok/s")
 
 
 def _figure(value: float | None) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from server.commands.choices import Vectors
+
 
 def index(
     vectors: Annotated[int, typer.Option(min=1000, help="Vectors of 384 dimensions.")] = 1_000_000,
@@ -15,7 +17,7 @@ def index(
         str, typer.Option(help="Comma-separated: frag, flat, hnswlib, usearch, ivf_sq8, ivf_flat, hnsw_sq8.")
     ] = "frag,flat,hnswlib,usearch",
     data: Annotated[
-        str, typer.Option(help="clustered, or passages: embeddings of --passages with noise.")
+        Vectors, typer.Option(help="Made up in clusters, or embeddings of --passages with noise.")
     ] = "clustered",
     passages: Annotated[Path | None, typer.Option(help="Text file, a passage a line.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the others while they are built; searches have one.")] = 2,
@@ -34,12 +36,10 @@ def index(
     names = contenders.split(",")
     if unknown := set(names) - set(NAMES):
         raise BadRequestError(f"Unknown contenders {sorted(unknown)}.", f"Use some of {', '.join(NAMES)}.")
-    if data not in ("clustered", "passages"):
-        raise BadRequestError(f"Unknown data {data!r}.", "Use clustered or passages.")
     plan = IndexPlan(
         vectors=vectors,
         questions=questions,
-        data="clustered" if data == "clustered" else "passages",
+        data=data,
         passages=passages,
         threads=threads,
         during_merge=during_merge,
@@ -64,5 +64,6 @@ def _print(names: list[str], report: dict[str, Any]) -> None:
     typer.echo(f"{'':10}" + "".join(f"{title:>15}" for title in titles))
     for name in names:
         typer.echo(f"{name:10}" + "".join(f"{report[name][title]:15g}" for title in titles))
-    if (p95 := report.get("p95_ms_during_merge")) is not None:
-        typer.echo(f"p95 while segments are sealed and merged: {p95:g} ms")
+    for doing in ("sealing", "merging"):
+        if (p95 := report.get(f"p95_ms_while_{doing}")) is not None:
+            typer.echo(f"p95 while {doing}: {p95:g} ms")

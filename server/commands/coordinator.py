@@ -1,15 +1,19 @@
 """`frag coordinator`: set up, run, and hand out tokens and keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from server.commands.choices import Scope
 
 if TYPE_CHECKING:
     from server.coordinator.database import Database
     from server.coordinator.folder import CoordinatorFolder
+    from server.coordinator.tables import KeyRow
 
 _Result = TypeVar("_Result")
 
@@ -19,6 +23,7 @@ app.add_typer(keys, name="key")
 
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_COORDINATOR_FOLDER", help="State of the coordinator.")]
 _DEFAULT = Path("coordinator")
+_WHEN = ("created_at", "revoked_at")
 
 
 @app.command()
@@ -70,17 +75,41 @@ def token(
 def add_key(
     label: Annotated[str, typer.Argument(help="Who will hold the key.")],
     folder: Folder = _DEFAULT,
-    scope: Annotated[list[str] | None, typer.Option(help="query, train, metrics or admin; may be repeated.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; may be repeated. Default: query.")] = None,
 ) -> None:
     """Make an API key and print it once."""
-    from frag.errors import BadRequestError
-    from server.coordinator.auth import SCOPES
     from server.coordinator.folder import CoordinatorFolder
 
-    scopes = frozenset(scope or ["query"])
-    if unknown := scopes - SCOPES:
-        raise BadRequestError(f"Unknown scopes: {', '.join(sorted(unknown))}.", "Use query, train, metrics or admin.")
+    scopes = frozenset(str(one) for one in scope or [Scope.QUERY])
     typer.echo(asyncio.run(_add_key(CoordinatorFolder(folder), label, scopes)))
+
+
+@keys.command(name="list")
+def list_keys(
+    folder: Folder = _DEFAULT,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show who holds keys, what each may do and since when. The keys themselves are not kept, and cannot be shown."""
+    from server.coordinator.folder import CoordinatorFolder
+    from server.tables import plain_table, print_table
+
+    async def work(database: "Database") -> "Sequence[KeyRow]":
+        return await database.keys()
+
+    rows = [_key_view(row) for row in asyncio.run(_with_database(CoordinatorFolder(folder), work))]
+    if as_json:
+        typer.echo(json.dumps({"keys": rows}))
+        return
+    table = plain_table("label", "scopes", "made (UTC)", "revoked (UTC)")
+    for row in rows:
+        table.add_row(row["label"], ", ".join(row["scopes"]), *(row[at][:16].replace("T", " ") for at in _WHEN))
+    print_table(table)
+
+
+def _key_view(row: "KeyRow") -> "dict[str, Any]":
+    made, revoked = (getattr(row, at).isoformat() if getattr(row, at) else "" for at in _WHEN)
+    return {"label": row.label, "scopes": row.scopes.split(), "created_at": made, "revoked_at": revoked}
 
 
 @keys.command(name="revoke")

@@ -95,10 +95,9 @@ def _as_dict(info: "DatasetInfo") -> dict[str, object]:
 
 
 def _print(found: "list[DatasetInfo]") -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from server.tables import plain_table, print_table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("name", overflow="fold")
     for title in ("examples", "groups", "duplicates"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -109,4 +108,4 @@ def _print(found: "list[DatasetInfo]") -> None:
         numbers = [f"{n:,}" for n in (info.num_examples, info.num_groups, info.num_duplicates)]
         passages, added = "yes" if info.has_passages else "no", info.added_at[:16].replace("T", " ")
         table.add_row(info.name, *numbers, passages, ", ".join(info.objectives), added)
-    Console().print(table)
+    print_table(table)

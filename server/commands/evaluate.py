@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.choices import FilteredMode
 from server.commands.evaluate_continual import drift, lifelong
 from server.commands.evaluate_personal import personal
 from server.commands.evaluate_training import live, methods, train
@@ -34,7 +35,9 @@ def rag(
         int, typer.Option(min=1, help="Sample of questions that are answered, not only looked up.")
     ] = 60,
     synthesize: Annotated[int, typer.Option(min=0, help="Questions that are also merged by `synthesize`.")] = 0,
-    mode: Annotated[str, typer.Option("--answer-mode", help="none or scrub.")] = "none",
+    mode: Annotated[
+        FilteredMode, typer.Option("--answer-mode", help="What is done to an answer before it leaves its node.")
+    ] = "none",
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions under way at once.")] = 4,
     seed: Annotated[int, typer.Option(help="Of samples and split.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for JSON and plot.")] = None,
@@ -44,14 +47,11 @@ def rag(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Federated against pooled and against each silo alone, with real node processes."""
-    from frag.errors import BadRequestError
     from frag.types import AnswerMode
     from server.evaluation.datasets import load_dataset, sample_questions
     from server.evaluation.rag import RagPlan, evaluate_rag
     from server.evaluation.report import print_report, write_report
 
-    if mode not in set(AnswerMode):
-        raise BadRequestError(f"Unknown answer mode {mode!r}.", f"Use one of {', '.join(AnswerMode)}.")
     loaded = sample_questions(load_dataset(dataset), limit_questions, seed)
     plan = RagPlan(
         dataset=loaded,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.choices import Method, Strategy, Where
 from server.commands.showing import progress_bar, show
 
 
@@ -18,12 +19,12 @@ def train(
     ],
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that the training examples fall to.")],
     job: Annotated[Path | None, typer.Option(help="job.toml; the options below override it.")] = None,
-    method: Annotated[str, typer.Option(help="prompt, p_tuning, generator, deep, lora or full.")] = "",
-    place: Annotated[str, typer.Option(help="before or after.")] = "",
+    method: Annotated[Method | None, typer.Option(help="What is trained; default: as the job says.")] = None,
+    place: Annotated[Where | None, typer.Option(help="Where it acts; default: as the job says.")] = None,
     rounds: Annotated[int, typer.Option(min=0, help="Rounds; 0: as the job says.")] = 0,
     steps: Annotated[int, typer.Option(min=0, help="Local steps of a round; 0: as the job says.")] = 0,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the nodes; 0: as the job says.")] = 0.0,
-    strategy: Annotated[str, typer.Option(help="fedavg, fedprox, fedavgm, fedadam, fedyogi or fedadagrad.")] = "",
+    strategy: Annotated[Strategy | None, typer.Option(help="Default: as the job says.")] = None,
     partition: Annotated[str, typer.Option(help="natural, iid or dirichlet:ALPHA.")] = "natural",
     systems: Annotated[str, typer.Option(help="Of federated,centralised,nodes.")] = "federated,centralised,nodes",
     test_silos: Annotated[int, typer.Option(min=1, help="Last articles that nobody trains on.")] = 12,
@@ -46,7 +47,13 @@ def train(
     plan = TrainPlan(
         task=merged(tasks),
         job=make_job(
-            job, method=method, place=place, rounds=rounds, steps=steps, learning_rate=learning_rate, strategy=strategy
+            job,
+            method=method or "",
+            place=place or "",
+            rounds=rounds,
+            steps=steps,
+            learning_rate=learning_rate,
+            strategy=strategy or "",
         ),
         num_nodes=nodes,
         partition=partition,

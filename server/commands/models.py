@@ -46,19 +46,16 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the built-in models and whether they are ready. Exits 3 when one is corrupt."""
-    from rich.console import Console
-    from rich.table import Table
-
     from frag.models import status
+    from server.tables import plain_table, print_table
 
     rows = status(verify=verify)
     if as_json:
         typer.echo(json.dumps({"models": [{**asdict(row), "path": str(row.path)} for row in rows]}))
     else:
-        table = Table("name", "kind", "licence", "size", "state", box=None, header_style="bold")
-        table.add_column("path", overflow="fold")
+        table = plain_table("name", "kind", "licence", "size", "state", "path")
         for row in rows:
             table.add_row(row.name, row.kind, row.licence, f"{row.size_bytes / 1e6:.0f} MB", row.state, str(row.path))
-        Console().print(table)
+        print_table(table)
     if any(row.state == "corrupt" for row in rows):
         raise typer.Exit(3)

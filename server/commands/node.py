@@ -2,28 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from server.commands import node_feedback
 from server.commands.node_check import check
+from server.commands.node_ingest import ingest, wanted_of
 from server.commands.node_privacy import privacy
 from server.commands.node_reembed import reembed
-
-if TYPE_CHECKING:
-    from frag.policy_settings import CollectionSettings
-    from frag.settings import NodeSettings
-    from retrievers.store import DocumentStore, IngestReport
-    from server.node.state import NodeFolder
 
 app = typer.Typer(help="Set up and run a node beside its documents.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option("--folder", envvar="FRAG_NODE_FOLDER", help="State of the node.")]
 _DEFAULT = Path("node")
 app.command()(privacy)
+app.command()(ingest)
 app.command()(check)
 app.command()(reembed)
 app.add_typer(node_feedback.app, name="feedback")
@@ -46,129 +41,6 @@ def enroll(
     typer.echo(f"Enrolled as {parsed.node_id} at {parsed.url}. Policy: {place.settings_file}")
     typer.echo(f"Next: put documents into {folder / 'documents'}, then")
     typer.echo(f"      frag node ingest --folder {folder} && frag node run --folder {folder}")
-
-
-@app.command()
-def ingest(
-    folder: Folder = _DEFAULT,
-    *,
-    collection: Annotated[str, typer.Option(help="Only this collection.")] = "",
-    rebuild: Annotated[bool, typer.Option(help="Embed everything anew.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Bring the index up to date with the documents. Safe while the node runs; unchanged files cost nothing."""
-    from retrievers.generations import CHANGE_LOCK
-    from retrievers.locking import shared
-    from server.node.reembedding_now import embedder_of_index
-    from server.node.state import NodeFolder
-
-    place = NodeFolder(folder)
-    settings = place.settings()
-    wanted = _wanted(settings.collections, collection)
-    reports = {}
-    with shared(place.index / CHANGE_LOCK):  # no change of embedder meanwhile
-        embedder, said = embedder_of_index(place, settings, rebuild=rebuild)
-        if said:
-            typer.echo(said, err=True)
-        for chosen in wanted:
-            reports[chosen.name] = _ingest_one(place, settings, chosen, embedder, rebuild=rebuild, quiet=as_json)
-    if as_json:
-        typer.echo(json.dumps({name: _as_dict(report) for name, report in reports.items()}))
-        return
-    for name, report in reports.items():
-        _print_report(name, report)
-
-
-def _wanted(collections: "Sequence[CollectionSettings]", name: str) -> "list[CollectionSettings]":
-    from frag.errors import NotFoundError
-
-    wanted = [c for c in collections if name in ("", c.name)]
-    if not wanted:
-        names = ", ".join(c.name for c in collections) or "none"
-        raise NotFoundError(f"There is no collection {name!r}.", f"node.toml has: {names}.")
-    return wanted
-
-
-def _ingest_one(
-    place: "NodeFolder",
-    settings: "NodeSettings",
-    collection: "CollectionSettings",
-    embedder: object,
-    *,
-    rebuild: bool,
-    quiet: bool,
-) -> "IngestReport":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from frag.errors import SettingsError
-    from retrievers.generations import folder_of
-    from retrievers.store import DocumentStore
-
-    if not collection.folder.is_dir():
-        raise SettingsError(
-            f"The folder {collection.folder} of collection {collection.name} does not exist.",
-            "Make it, or mend `folder` in node.toml.",
-        )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        DocumentStore.open(folder_of(place.index, collection.name), embedder) as store,  # type: ignore[arg-type]
-        Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars,
-    ):
-        _forget_missing(place, settings, collection, store)
-        bar = bars.add_task(f"{collection.name}: embedding", total=None)
-        report = store.ingest(
-            [collection.folder],
-            progress=lambda done, total: bars.update(bar, completed=done, total=total),
-            remove_missing=True,
-            rebuild=rebuild,
-        )
-        _say_who_is_nobody(collection, store)
-        return report
-
-
-def _say_who_is_nobody(collection: "CollectionSettings", store: "DocumentStore") -> None:
-    from server.node.private_answering import names_a_person
-
-    nameless = sum(not names_a_person(collection, document.document_id) for document in store.list_documents())
-    if collection.unit and nameless:
-        typer.echo(f"{collection.name}: `unit` names nobody in {nameless} documents; each stands for itself", err=True)
-
-
-def _forget_missing(
-    place: "NodeFolder", settings: "NodeSettings", collection: "CollectionSettings", store: "DocumentStore"
-) -> None:
-    from server.node.datasets import Datasets
-    from server.node.local.documents import Shelf
-    from server.node.training.forgetting import TrainingMemory
-
-    memory = TrainingMemory(Datasets(place.datasets), place.training, settings.policy.verbatim_limit_tokens)
-    forgotten = Shelf(collection, {collection.name: store}, memory).forget_missing()
-    for name, number in forgotten.datasets.items():
-        typer.echo(f"{number} examples of the data set {name} held text of removed documents and are gone.", err=True)
-    if forgotten.prompt_versions:
-        names = ", ".join(forgotten.prompt_versions)
-        typer.echo(f"Prompt versions that have seen them: {names}. {forgotten.note}", err=True)
-
-
-def _as_dict(report: "IngestReport") -> dict[str, object]:
-    return {
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "num_chunks": report.num_chunks,
-        "skipped": [{"path": s.path, "code": s.code, "reason": s.reason} for s in report.skipped],
-    }
-
-
-def _print_report(name: str, report: "IngestReport") -> None:
-    typer.echo(
-        f"{name}: {report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
-        f"{report.removed} removed; {report.num_chunks} passages indexed in {report.seconds:.1f} s"
-    )
-    for skipped in report.skipped:
-        typer.echo(f"  skipped {skipped.path}: {skipped.reason} [{skipped.code}]", err=True)
 
 
 @app.command()
@@ -254,7 +126,7 @@ def forget(
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder)
-    wanted = _wanted(place.settings().collections, collection)
+    wanted = wanted_of(place.settings().collections, collection)
     if len(wanted) > 1:
         raise typer.BadParameter("there are several collections: say which with --collection")
     said = forget_document(place, wanted[0].name, document_id)

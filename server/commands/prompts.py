@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,12 +84,23 @@ def promote(
     key: Key = "",
     tls_ca: Ca = None,
     *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. A script without a terminal is never asked.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version live on every node. Exits 6 when a connected node did not take it."""
-    from server.training_client import TrainingClient
+    """Make a version live on every node; a person is shown both first, and asked. Exits 6 when a node did not take it.
 
-    _told(asyncio.run(TrainingClient(url, key, tls_ca).post(f"/v1/prompts/{version}/promote")), as_json=as_json)
+    Exits 1 when the answer is no.
+    """
+    from server.training_client import TrainingClient, print_change
+
+    client = TrainingClient(url, key, tls_ca)
+    if not yes and _is_terminal() and print_change(asyncio.run(client.get("/v1/prompts"))["prompts"], version):
+        typer.confirm("Make it live on every node?", abort=True, err=True)
+    _told(asyncio.run(client.post(f"/v1/prompts/{version}/promote")), as_json=as_json)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @app.command()

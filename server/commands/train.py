@@ -110,7 +110,8 @@ def list_(url: Url = _URL, key: Key = "", tls_ca: Ca = None, *, as_json: AsJson 
     if as_json:
         typer.echo(json.dumps(found))
         return
-    print_jobs(found["jobs"])
+    if found["jobs"] or not found["standing"]:
+        print_jobs(found["jobs"])
     if found["standing"]:
         print_standing(found["standing"])
 

@@ -95,13 +95,20 @@ class Database:
                 .returning(KeyRow.label)
             )
             if found.first() is None:
-                raise NotFoundError(f"There is no API key {label!r} in force.")
+                raise NotFoundError(
+                    f"There is no API key {label!r} in force.", "`frag coordinator key list` shows them."
+                )
 
     async def key(self, key_hash: bytes) -> tuple[str, frozenset[str]] | None:
         """Label and scopes of the key in force with this hash."""
         async with self.transaction() as session:
             row = await session.get(KeyRow, key_hash)
         return None if row is None or row.revoked_at else (row.label, frozenset(row.scopes.split()))
+
+    async def keys(self) -> Sequence[KeyRow]:
+        """All keys, oldest first, also those that are revoked: their labels stay taken."""
+        async with self.transaction() as session:
+            return (await session.scalars(select(KeyRow).order_by(KeyRow.created_at, KeyRow.label))).all()
 
     async def add_token(self, token_hash: bytes, node_id: str, operator: str = "") -> datetime:
         """Returns when the token expires."""

@@ -194,4 +194,5 @@ def _refusal(failed: Mapping[str, str]) -> FragError:
         return NotFoundError(
             "These nodes keep no such question.", "See `contributed` in the answer; mode dp keeps none.", **details
         )
-    return FeedbackNotTakenError("No node took it.", "See `failed` for the reasons.", **details)
+    named = ", ".join(f"{node} ({code})" for node, code in sorted(failed.items()))
+    return FeedbackNotTakenError(f"No node took it: {named}.", "Each node's operator decides whom it hears.", **details)

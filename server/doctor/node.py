@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 from frag.errors import FragError, IndexStoreError
 from frag.policy_settings import CollectionSettings
@@ -16,6 +17,7 @@ from frag.types import AnswerMode
 from retrievers.database import DATABASE_NAME, connect, index_errors
 from retrievers.generations import folder_of
 from server.doctor import network
+from server.doctor.documents import up_to_date
 from server.doctor.files import key_permissions, model_checks
 from server.doctor.finding import Check, UnwellError
 from server.node.journal import Journal
@@ -44,7 +46,11 @@ def node_checks(folder: NodeFolder, *, verify: bool) -> list[Check]:
         for field, number in ports.items()
         if number
     ]
-    checks += [Check(f"index {c.name}", partial(index, folder, c)) for c in settings.collections]
+    for collection in settings.collections:
+        checks.append(Check(f"index {collection.name}", partial(index, folder, collection)))
+        if (database := _database(folder, collection)).is_file():
+            look = partial(up_to_date, database, collection, _ingest(folder, collection))
+            checks.append(Check(f"folder {collection.name}", look))
     if (roster := settings.roster) is not None:
         checks.append(Check("roster", lambda: f"{len(pinned_nodes(roster.file, roster.operators))} nodes"))
     return checks + model_checks(settings.models, verify=verify) + _network_checks(folder, settings)
@@ -132,8 +138,7 @@ def index(folder: NodeFolder, collection: CollectionSettings) -> str:
             f"The folder {collection.folder} does not exist.",
             "Make it, or mend `folder` in node.toml.",
         )
-    path = folder_of(folder.index, collection.name) / DATABASE_NAME
-    again = f"frag node ingest --folder {folder.folder} --collection {collection.name}"
+    path, again = _database(folder, collection), _ingest(folder, collection)
     if not path.is_file():
         raise UnwellError("Nothing has been indexed.", f"Run `{again}`.")
     with index_errors(path), closing(connect(path, read_only=True)) as connection:
@@ -142,6 +147,14 @@ def index(folder: NodeFolder, collection: CollectionSettings) -> str:
     if number == 0:
         raise UnwellError("The index holds no document.", f"Put documents into {collection.folder}, then `{again}`.")
     return f"{number} documents"
+
+
+def _database(folder: NodeFolder, collection: CollectionSettings) -> Path:
+    return folder_of(folder.index, collection.name) / DATABASE_NAME
+
+
+def _ingest(folder: NodeFolder, collection: CollectionSettings) -> str:
+    return f"frag node ingest --folder {folder.folder} --collection {collection.name}"
 
 
 def _require_whole(connection: sqlite3.Connection, path: str) -> None:

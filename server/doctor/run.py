@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from frag.errors import NotFoundError
 from server.coordinator.folder import CoordinatorFolder
@@ -13,6 +12,7 @@ from server.doctor.finding import Check, Finding, examine
 from server.doctor.machine import machine_checks
 from server.doctor.node import node_checks
 from server.node.state import NodeFolder
+from server.tables import plain_table, print_table
 
 
 def find(folders: Sequence[Path], *, verify: bool) -> dict[str, list[Finding]]:
@@ -34,14 +34,13 @@ def _checks(folder: Path, *, verify: bool) -> list[Check]:
 
 def show(found: dict[str, list[Finding]]) -> None:
     """A table for people: ✓ or ✗, what was found, and the mend."""
-    table = Table("", "check", "found", box=None, header_style="bold")
+    table = plain_table("", "check", "found")
     for place, findings in found.items():
-        table.add_row("", f"[bold]{place}[/bold]", "")
+        table.add_row("", Text(place, style="bold"), "")
         for finding in findings:
             table.add_row("✓" if finding.ok else "✗", finding.name, _told(finding))
-    Console().print(table)
+    print_table(table)
 
 
 def _told(finding: Finding) -> str:
-    told = f"{finding.what}\n→ {finding.mend}" if finding.mend else finding.what
-    return told.replace("[", r"\[")
+    return f"{finding.what}\n→ {finding.mend}" if finding.mend else finding.what

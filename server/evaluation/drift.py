@@ -21,6 +21,7 @@ from frag.durable import write_atomic
 from frag.errors import BadRequestError
 from frag.protocols import FloatArray
 from frag.sampling import derive_seed
+from server.tables import print_table
 
 Embed = Callable[[Sequence[str]], FloatArray]
 Tick = Callable[[str, int, int], None]
@@ -174,7 +175,7 @@ def print_drift(report: dict[str, Any]) -> None:
             ", ".join(f"{signal} {number}" for signal, number in row["seen_by"].items()),
             f"{row['false_triggers']} of {row['windows']}",
         )
-    console.print(table)
+    print_table(table)
 
 
 def write_drift(report: dict[str, Any], folder: Path) -> list[Path]:

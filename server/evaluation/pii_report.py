@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from server.tables import print_table
+
 
 def print_pii(report: Mapping[str, Any]) -> None:
     """A table a system; the first column of figures is the honest one."""
@@ -22,7 +24,7 @@ def print_pii(report: Mapping[str, Any]) -> None:
             few = "" if found["claimed"] else " (too few)"
             cells = _cells(system["held_out"]["by_type"][kind], system["looked_at"]["by_type"][kind])
             table.add_row(f"  {kind}", *cells, f"{found['count']}{few}")
-        console.print(table)
+        print_table(table)
         folds = ", ".join("–" if value is None else f"{value:.3f}" for value in system["recall_by_fold"])
         console.print(f"recall by fold: {folds}")
 

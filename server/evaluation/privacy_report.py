@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from server.tables import print_table
+
 
 def print_privacy(report: Mapping[str, Any]) -> None:
     """A line a setting; differences that the intervals do not show are not there."""
@@ -25,7 +27,7 @@ def print_privacy(report: Mapping[str, Any]) -> None:
             f"{row['answered']:.2f}",
             f"{row['slowest_node_p50_s']:.2f} s",
         )
-    console.print(table)
+    print_table(table)
 
 
 def plot_privacy(report: Mapping[str, Any], file: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.durable import write_atomic
+from server.tables import print_table
 
 _COLUMNS = {
     "R@1": "recall@1",
@@ -35,7 +36,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     table = Table("system", *_COLUMNS, "hybrid R@5", box=None, header_style="bold")
     for name, row in rows_of(report).items():
         table.add_row(name, *(_shown(row.get(key)) for key in _COLUMNS.values()), _shown(row["hybrid"]["recall@5"]))
-    console.print(table)
+    print_table(table)
     for title in ("aggregation", "scrub"):
         if title in report:
             _print_extra(console, title, report[title])

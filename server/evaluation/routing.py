@@ -114,10 +114,10 @@ def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def print_routing(report: Mapping[str, Any]) -> None:
     """Tables for people."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from server.tables import print_table
+
     numbers = list(report["chance"])
     title = f"{report['dataset']}, {len(report['silos'])} silos, {report['questions']} questions: right silo asked"
     table = Table("noise σ", "ρ", *(f"top:{m}" for m in numbers), box=None, header_style="bold", title=title)
@@ -129,5 +129,5 @@ def print_routing(report: Mapping[str, Any]) -> None:
         for attack, figures in row["hijack_top_2"].items():
             cells = [figures[when][what] for what in ("attracted", "recall") for when in ("before", "after")]
             hijack.add_row(f"{row['noise_sd']:g}", attack, *(f"{cell:.2f}" for cell in cells))
-    console.print(table)
-    console.print(hijack)
+    print_table(table)
+    print_table(hijack)

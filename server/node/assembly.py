@@ -73,8 +73,9 @@ async def open_answering(
     alias_key: bytes,
     worker: InferenceWorker | None = None,
     ledger: Path | None = None,
+    vectors_at: str | None = None,
 ) -> AsyncIterator[NodeAnswering]:
-    """Loads everything that answering needs; `worker` lends one that is running already.
+    """Loads everything that answering needs; `worker` lends one that is running already, `vectors_at` is a store's.
 
     Without a `ledger` nothing is answered in mode `dp`.
 
@@ -88,7 +89,7 @@ async def open_answering(
         rules = NodePolicy(policy, collections)
         names = [collection.name for collection in collections]
         load = partial(load_named, models)
-        opened_now = await asyncio.to_thread(open_indices, index_folder, names, models.embedder, load)
+        opened_now = await asyncio.to_thread(open_indices, index_folder, names, models.embedder, load, vectors_at)
         indices = LiveIndices(opened_now)
         stack.callback(indices.close)
         embedder, stores = indices.embedder, indices.stores

@@ -178,7 +178,7 @@ class Changeover:
                 continue
             if name not in self._coming:
                 folder = self._folder / name / folder_name(self._embedder.fingerprint)
-                self._coming[name] = DocumentStore.open(folder, self._embedder)
+                self._coming[name] = DocumentStore.open(folder, self._embedder, vectors_at=store.vectors_at)
             found[name] = Successor(store, self._coming[name])
         return found
 

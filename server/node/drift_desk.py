@@ -6,7 +6,7 @@ who wire it: no statistic of them exists here.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -35,6 +35,7 @@ class DriftDesk:
         embed: Texts to unit vectors. Blocking.
         revision: Changes whenever the documents do. Blocking.
         documents: See `Documents`.
+        embedder: Names what `embed` and `documents` are of now; vectors of two embedders say nothing of each other.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class DriftDesk:
         embed: Callable[[Sequence[str]], FloatArray],
         revision: Callable[[], str],
         documents: Documents,
+        embedder: Callable[[], str] = str,
     ) -> None:
         self._settings = settings
         self._embed = embed
         self._revision = revision
         self._documents = documents
+        self._embedder = embedder
         self._pending: deque[tuple[str, float | None]] = deque(maxlen=_MAX_PENDING)
         self._turn = threading.Lock()
         self._learnt = threading.Event()
@@ -55,6 +58,7 @@ class DriftDesk:
 
     def _start(self) -> None:
         self._monitor = DriftMonitor(window=self._settings.window, level=self._settings.level)
+        self._space = self._embedder()
         self._known: dict[str, FloatArray] | None = None
         self._seen_revision = ""
         self._sign = DriftSign(strength=0.0, is_seen=False)
@@ -78,29 +82,32 @@ class DriftDesk:
             self._pending.clear()
             return None
         with self._turn:
-            if self._learnt.is_set():
+            if self._learnt.is_set() or self._space != self._embedder():
                 self._learnt.clear()
                 self._start()
-            self._look_at_questions()
-            self._look_at_documents()
+            self._look()
             return self._sign
 
-    def _look_at_questions(self) -> None:
+    def _look(self) -> None:
         taken = [self._pending.popleft() for _ in range(len(self._pending))]
-        if not taken:
+        vectors = self._embed([question for question, _ in taken]) if taken else ()
+        revision = self._revision()
+        documents = None if revision == self._seen_revision else dict(self._documents())
+        if self._space != self._embedder():
+            self._start()  # it changed meanwhile
             return
-        vectors = self._embed([question for question, _ in taken])
-        for vector, (_, score) in zip(vectors, taken, strict=True):
+        self._look_at_questions(vectors, [score for _, score in taken])
+        if documents is not None:
+            self._seen_revision = revision
+            self._look_at_documents(documents)
+
+    def _look_at_questions(self, vectors: Iterable[FloatArray], scores: Sequence[float | None]) -> None:
+        for vector, score in zip(vectors, scores, strict=True):
             if reading := self._monitor.add(Answered(vector=vector, score=score)):
                 self._found(reading.signal, reading.strength, is_drift=reading.is_drift)
 
-    def _look_at_documents(self) -> None:
+    def _look_at_documents(self, now: dict[str, FloatArray]) -> None:
         """Compares documents that have come with those that were there, a window of them at a time."""
-        revision = self._revision()
-        if revision == self._seen_revision:
-            return
-        self._seen_revision = revision
-        now = dict(self._documents())
         if self._known is None:
             self._known = now
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from frag.routing import Profile
 from frag.sealing import KeyCard
-from server.node.parts import Answers, HasGain, MayStop, Profiles, Seals, SeesDrift, TakesPrompts, Trains
+from server.node.parts import Desks
 from server.wire.messages import DriftSign
 
 
@@ -24,26 +24,17 @@ class Offer:
     drift: DriftSign | None = None
 
     @classmethod
-    def of(
-        cls,
-        trains: Trains | None,
-        seals: Seals | None,
-        profiles: Profiles | None,
-        gate: MayStop | None = None,
-        answers: Answers | None = None,
-        personal: HasGain | None = None,
-        drifts: SeesDrift | None = None,
-        prompts: TakesPrompts | None = None,
-    ) -> "Offer":
-        """Looks at the node's parts. Blocking."""
+    def of(cls, desks: Desks) -> "Offer":
+        """Looks at the node's desks. Blocking."""
+        stopped = desks.gate is not None and desks.gate.stopped
         return cls(
-            datasets=trains.dataset_names() if trains else (),
-            sealing_key=seals.card() if seals else None,
-            profile=profiles.current() if profiles else None,
-            withholds="release_stopped" if gate and gate.stopped else "",
-            embedder=answers.describe()[1] if answers else "",
-            prompt_version=prompts.version if prompts else "",
-            personal_gain=personal.gain if personal and not (gate and gate.stopped) else None,
-            dataset_sizes=trains.dataset_sizes() if trains else {},
-            drift=drifts.sign() if drifts and not (gate and gate.stopped) else None,
+            datasets=desks.trains.dataset_names() if desks.trains else (),
+            sealing_key=desks.seals.card() if desks.seals else None,
+            profile=desks.profiles.current() if desks.profiles else None,
+            withholds="release_stopped" if stopped else "",
+            embedder=desks.answers.describe()[1],
+            prompt_version=desks.prompts.version if desks.prompts else "",
+            personal_gain=desks.personal.gain if desks.personal and not stopped else None,
+            dataset_sizes=desks.trains.dataset_sizes() if desks.trains else {},
+            drift=desks.drifts.sign() if desks.drifts and not stopped else None,
         )

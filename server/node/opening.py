@@ -19,8 +19,12 @@ Load = Callable[[str], Embedder]
 """Makes an embedder by its name in the settings. Raises ModelError."""
 
 
-def open_indices(index_folder: Path, collections: Sequence[str], configured: str, load: Load) -> Indices:
+def open_indices(
+    index_folder: Path, collections: Sequence[str], configured: str, load: Load, vectors_at: str | None = None
+) -> Indices:
     """One store a collection, and the embedder that most of them can be searched with.
+
+    `vectors_at` as in `DocumentStore.open`.
 
     Raises:
         ModelError: There is no embedder.
@@ -30,7 +34,10 @@ def open_indices(index_folder: Path, collections: Sequence[str], configured: str
     for name in collections:
         (index_folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         sweep(index_folder, name, keep=None)
-    stores = {name: DocumentStore.open(folder_of(index_folder, name, live), embedder) for name in collections}
+    stores = {
+        name: DocumentStore.open(folder_of(index_folder, name, live), embedder, vectors_at=vectors_at)
+        for name in collections
+    }
     return Indices(embedder=embedder, stores=stores, scale=scale_of(embedder, index_folder))
 
 

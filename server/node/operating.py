@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from frag.errors import UnreachableError
@@ -130,27 +129,26 @@ def read_journal(folder: NodeFolder, limit: int) -> dict[str, Any]:
 
 
 def print_journal(read: dict[str, Any]) -> None:
-    """A table for people."""
-    table = Table(box=None, header_style="bold")
-    for name in ("time", "what", "mode", "size", "hash", "ε"):
-        table.add_column(name)
+    """A line an entry, below it the whole hash of what left: one can search for it, and copy it."""
+    console = Console(markup=False, highlight=False)
+    console.print(_journal_line("time (UTC)", "what", "mode", "size", "ε"), style="bold", soft_wrap=True)
     for written in read["entries"]:
         entry = written["entry"]
         size = f"{entry['num_chars']} chars" if entry.get("num_chars") else f"{entry.get('num_bytes', 0)} bytes"
         what = f"{entry['kind']} {entry.get('reason', '')}".strip()
-        table.add_row(
-            written["at"],
-            what,
-            entry.get("mode", ""),
-            size,
-            entry.get("content_hash", "")[:16],
-            str(entry.get("epsilon") or "–"),
-        )
-    console = Console()
-    console.print(table)
+        cost = str(entry.get("epsilon") or "–")
+        at = written["at"][:19].replace("T", " ")
+        console.print(_journal_line(at, what, entry.get("mode", ""), size, cost), soft_wrap=True)
+        if content_hash := entry.get("content_hash"):
+            console.print(f"    {content_hash}", style="dim", soft_wrap=True)
     verdict = read["verdict"]
     state = "whole" if verdict["broken_at"] is None else f"BROKEN at entry {verdict['broken_at']}"
-    console.print(f"{verdict['num_entries']} entries; the chain is {state}. Its head: {verdict['head'] or '–'}")
+    console.print(f"{verdict['num_entries']} entries; the chain is {state}. Its head:")
+    console.print(f"    {verdict['head'] or '–'}", soft_wrap=True)
+
+
+def _journal_line(at: str, what: str, mode: str, size: str, cost: str) -> str:
+    return f"{at:19}  {what:25}  {mode:9}  {size:>12}  {cost}".rstrip()
 
 
 def print_feedback(said: dict[str, Any]) -> None:

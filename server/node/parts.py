@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from frag.routing import Profile
@@ -115,3 +116,19 @@ class MayStop(Protocol):
 
     @property
     def stopped(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desks:
+    """All that stands behind one connection; what a desk would do is refused where there is none."""
+
+    answers: Answers
+    trains: Trains | None = None
+    prompts: TakesPrompts | None = None
+    seals: Seals | None = None
+    profiles: Profiles | None = None
+    keywords: Keywords | None = None
+    feedback: TakesFeedback | None = None
+    gate: MayStop | None = None
+    personal: HasGain | None = None
+    drifts: SeesDrift | None = None

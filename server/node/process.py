@@ -17,42 +17,17 @@ import frag
 from frag.errors import FragError, ProtocolError
 from server.node.client_channel import ClientChannel
 from server.node.offer import Offer
-from server.node.parts import (
-    Answers,
-    HasGain,
-    Keywords,
-    MayStop,
-    Profiles,
-    Seals,
-    SeesDrift,
-    TakesFeedback,
-    TakesPrompts,
-    Trains,
-)
+from server.node.parts import Desks
+from server.node.reception import Reception, Request
 from server.telemetry.node import NodeWatch
 from server.wire import identity
-from server.wire.answers import reply_message
 from server.wire.codec import decode_to_node, encode
 from server.wire.handshake import prove_node
 from server.wire.messages import (
     MAX_FRAME_BYTES,
-    Ask,
     Cancel,
-    Failed,
-    Feedback,
-    KeywordStage,
     Message,
-    Noted,
-    Progress,
-    Promote,
-    Promoted,
     Ready,
-    SealedAsk,
-    SealedReply,
-    Summed,
-    SumStage,
-    Train,
-    Trained,
 )
 
 _log = structlog.get_logger()
@@ -60,9 +35,7 @@ _FIRST_BACKOFF_S = 0.2
 _MAX_BACKOFF_S = 5.0
 _STEADY_S = 10.0
 _LOOK_S = 2.0
-_PROGRESS_S = 1.0
 
-Request = Ask | SealedAsk | Train | Promote | SumStage | KeywordStage | Feedback
 OnState = Callable[[Literal["connected", "disconnected"]], None]
 
 
@@ -78,41 +51,23 @@ class Peer:
 
 
 class NodeProcess:
-    """Keeps one connection alive and answers what arrives on it.
+    """Keeps one connection alive and lets `desks` answer what arrives on it.
 
-    `on_state` is told as the connection comes and goes. What `trains`, `prompts`, `seals`, `keywords` or
-    `feedback` would do is refused without them.
+    `on_state` is told as the connection comes and goes.
     """
 
     def __init__(
         self,
         peer: Peer,
-        answers: Answers,
+        desks: Desks,
         on_state: OnState = lambda _state: None,
         *,
-        trains: Trains | None = None,
-        prompts: TakesPrompts | None = None,
-        seals: Seals | None = None,
-        profiles: Profiles | None = None,
-        keywords: Keywords | None = None,
-        feedback: TakesFeedback | None = None,
-        gate: MayStop | None = None,
-        personal: HasGain | None = None,
-        drifts: SeesDrift | None = None,
         watch: NodeWatch | None = None,
     ) -> None:
         self._watch = watch or NodeWatch()
         self._peer = peer
-        self._answers = answers
-        self._trains = trains
-        self._prompts = prompts
-        self._seals = seals
-        self._profiles = profiles
-        self._keywords = keywords
-        self._feedback = feedback
-        self._gate = gate
-        self._personal = personal
-        self._drifts = drifts
+        self._desks = desks
+        self._reception = Reception(desks, self._watch)
         self._on_state = on_state
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._offered = Offer()
@@ -162,16 +117,11 @@ class NodeProcess:
         tls = socket.get_extra_info("ssl_object")
         spki = identity.spki_of_der(tls.getpeercert(binary_form=True)) if tls else identity.NO_TLS_SPKI
         await prove_node(ClientChannel(socket), self._peer.node_id, self._peer.key, self._peer.coordinator_key, spki)
-        self._offered = await self._look()
+        self._offered = await asyncio.to_thread(Offer.of, self._desks)
         await socket.send_bytes(encode(await self._ready()))
 
-    async def _look(self) -> Offer:
-        own = (self._trains, self._seals, self._profiles, self._gate)
-        more = (self._answers, self._personal, self._drifts, self._prompts)
-        return await asyncio.to_thread(Offer.of, *own, *more)
-
     async def _ready(self) -> Ready:
-        modes, fingerprint, num_documents = await asyncio.to_thread(self._answers.describe)
+        modes, fingerprint, num_documents = await asyncio.to_thread(self._desks.answers.describe)
         return Ready(
             version=frag.__version__,
             answer_modes=modes,
@@ -181,7 +131,7 @@ class NodeProcess:
             sealing_key=self._offered.sealing_key,
             profile=self._offered.profile,
             prompt_version=self._offered.prompt_version,
-            keywords=self._keywords.terms if self._keywords else None,
+            keywords=self._desks.keywords.terms if self._desks.keywords else None,
             withholds=self._offered.withholds,
             personal_gain=self._offered.personal_gain,
             dataset_sizes=dict(self._offered.dataset_sizes),
@@ -192,9 +142,9 @@ class NodeProcess:
         """Tells the coordinator of what changes while the node runs."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if self._profiles:
-                await asyncio.to_thread(self._profiles.publish_if_due)
-            offered = await self._look()
+            if self._desks.profiles:
+                await asyncio.to_thread(self._desks.profiles.publish_if_due)
+            offered = await asyncio.to_thread(Offer.of, self._desks)
             if offered != self._offered:
                 self._offered = offered
                 with contextlib.suppress(ConnectionError, RuntimeError):
@@ -227,76 +177,10 @@ class NodeProcess:
             raise ProtocolError(f"The coordinator sent a {type(message).__name__} after the handshake.")
 
     async def _serve_request(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Answers one request, whatever happens: a failure costs this request and not the connection."""
-        message: Message
-        structlog.contextvars.bind_contextvars(wire_request=request.request_id)
-        try:
-            message = await self._carry_out(request, socket)
-        except TimeoutError:
-            message = Failed(request_id=request.request_id, code="deadline_exceeded")
-        except FragError as error:
-            # the reason of anything but a question: that could quote it
-            reason = "" if isinstance(request, Ask | SealedAsk) else error.what
-            _log.warning("request_failed", kind=type(request).__name__, code=error.code, reason=reason)
-            message = Failed(request_id=request.request_id, code=error.code)
-        except Exception as error:  # noqa: BLE001 - a bug costs its own request, not the others on this connection
-            # type only: the text of an error may quote a passage
-            _log.error("request_failed", kind=type(request).__name__, code="internal", error=type(error).__name__)
-            message = Failed(request_id=request.request_id, code="internal")
-        with contextlib.suppress(ConnectionError, RuntimeError):
+        async def send(message: Message) -> None:
             frame = encode(message)
-            await socket.send_bytes(frame)
-            self._watch.on_bytes("sent", len(frame))
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                await socket.send_bytes(frame)
+                self._watch.on_bytes("sent", len(frame))
 
-    async def _carry_out(self, request: Request, socket: aiohttp.ClientWebSocketResponse) -> Message:
-        if isinstance(request, Ask | SealedAsk):
-            async with asyncio.timeout(request.deadline_s):
-                return await self._answer(request)
-        if isinstance(request, Train) and self._trains is not None:
-            return await self._train(self._trains, request, socket)
-        if isinstance(request, SumStage) and self._trains is not None:
-            return Summed(request_id=request.request_id, content=await self._trains.sum_stage(request))
-        if isinstance(request, KeywordStage) and self._keywords is not None:
-            return Summed(request_id=request.request_id, content=await self._keywords.carry_out(request))
-        return await self._note(request)
-
-    async def _note(self, request: Request) -> Message:
-        """What is acknowledged, and says nothing else."""
-        if isinstance(request, Promote) and self._prompts is not None:
-            await self._prompts.promote(request)
-            return Promoted(request_id=request.request_id)
-        if isinstance(request, Feedback) and self._feedback is not None:
-            await self._feedback.take(request)
-            return Noted(request_id=request.request_id)
-        return Failed(request_id=request.request_id, code="not_offered")
-
-    async def _answer(self, request: Ask | SealedAsk) -> Message:
-        if isinstance(request, Ask):
-            with self._watch.question(request.answer_mode, request.traceparent) as note:
-                answer = await self._answers.answer(request)
-                self._watch.answered(note, answer)
-                return reply_message(request.request_id, answer)
-        if self._seals is None:
-            return Failed(request_id=request.request_id, code="not_offered")
-        with self._watch.question("sealed"):
-            return SealedReply(request_id=request.request_id, envelope=await self._seals.answer(request))
-
-    async def _train(self, trains: Trains, request: Train, socket: aiohttp.ClientWebSocketResponse) -> Trained:
-        """Trains, and tells of progress at most every _PROGRESS_S seconds."""
-        newest: list[Progress] = []
-
-        async def tell() -> None:
-            while True:
-                await asyncio.sleep(_PROGRESS_S)
-                if newest:
-                    with contextlib.suppress(ConnectionError, RuntimeError):
-                        await socket.send_bytes(encode(newest[-1]))
-                    newest.clear()
-
-        telling = asyncio.create_task(tell())
-        try:
-            with self._watch.training():
-                return await trains.train(request, newest.append)
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+        await send(await self._reception.carry_out(request, send))

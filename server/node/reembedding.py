@@ -37,6 +37,7 @@ class Reembedding:
         load: Makes an embedder. Raises ModelError.
         share: Of the time that embedding takes.
         on_embedder: Told of the new embedder's fingerprint in the moment before it is searched with.
+        check: Raises ModelError for an embedder that there is not, before it is asked for.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Reembedding:
         *,
         share: float,
         on_embedder: OnEmbedder | None = None,
+        check: Callable[[str], object] = lambda _model: None,
     ) -> None:
         self._folder = index_folder
         self._configured = configured
@@ -55,11 +57,13 @@ class Reembedding:
         self._load = load
         self._share = share
         self._on_embedder = on_embedder
+        self._check = check
         self._ending = threading.Event()
         self._ordering = threading.Lock()
 
     def order(self, model: str) -> None:
-        """Asks for an embedder; durable. Blocking."""
+        """Asks for an embedder; durable. Blocking. Raises ModelError, and asks for nothing, when there is none."""
+        self._check(model)
         with self._ordering:
             write_order(self._folder, Order(model=model, asked_for=self._configured))
 

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from frag.privacy.accounting import epsilon_of_rho, rho_within
 from frag.privacy.ledger import Ledger, Spent
+from server.node.policy import NodePolicy
 from server.node.private_answering import decoding_rule
 from server.node.state import NodeFolder
+from server.tables import plain_table, print_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+NOTHING_CLAIMED = "No collection answers in mode dp: nothing is claimed of what answers tell of a unit."
 
 
 class CollectionSpending(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +38,7 @@ class CollectionSpending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a node. The budget is that of a unit for its whole life, answers alone.
+    """Of a node. The budget is that of a unit of the collections `under_dp` for its whole life, answers alone.
 
     `accepted` are changes against what units were promised before, each with its time (UTC).
     """
@@ -45,6 +49,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     rho_of_an_answer: float
     collections: list[CollectionSpending]
     accepted: list[tuple[str, str]] = []
+    under_dp: list[str] = []
 
 
 def describe_spending(folder: NodeFolder) -> Spending:
@@ -71,6 +76,7 @@ def describe_spending(folder: NodeFolder) -> Spending:
         rho_of_an_answer=price,
         collections=collections,
         accepted=accepted,
+        under_dp=sorted(NodePolicy(settings.policy, settings.collections).under_dp()),
     )
 
 
@@ -92,14 +98,16 @@ def _of_collection(spent: Spent, spends: list[float], limit: float, price: float
 def print_spending(spending: Spending) -> None:
     """A line a collection; `spent` is the mean share of the budget that its units have spent."""
     console = Console()
-    console.print(
-        f"{spending.node_id}: ε = {spending.budget_epsilon:g} (δ = {spending.budget_delta:g}) for all answers about a "
-        f"unit, ρ = {spending.rho_of_an_answer:.4g} an answer"
-    )
+    if spending.under_dp:
+        bound = f"ε = {spending.budget_epsilon:g} (δ = {spending.budget_delta:g})"
+        units = f"all answers about a unit of {', '.join(spending.under_dp)}"
+        console.print(f"{spending.node_id}: {bound} for {units}, ρ = {spending.rho_of_an_answer:.4g} an answer")
+    else:
+        console.print(f"{spending.node_id}: {NOTHING_CLAIMED}")
     if not spending.collections:
         console.print("Nothing has been spent.")
         return
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table(padding=1)
     table.add_column("collection", overflow="fold")
     for name in (
         "units\ncharged",
@@ -121,7 +129,7 @@ def print_spending(spending: Spending) -> None:
             f"{item.delta:g}",
             f"{mean:.0%}",
         )
-    console.print(table)
+    print_table(table)
     console.print("ε is that of the unit that has spent most; it counts for each unit alone.", style="dim")
     for when, change in spending.accepted:
         console.print(f"accepted {when}: {change}")

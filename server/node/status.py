@@ -4,7 +4,6 @@ from contextlib import closing
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from frag.settings import NodeSettings
@@ -17,6 +16,7 @@ from server.node.policy_words import in_words
 from server.node.spending import describe_spending
 from server.node.state import NodeFolder, read_status
 from server.node.switch import ReleaseSwitch
+from server.tables import print_table
 from server.wire import identity
 
 
@@ -125,7 +125,7 @@ def print_status(described: dict[str, object]) -> None:
                 table.add_row(f"{name}.{inner}", _shown(content))
         else:
             table.add_row(name, str(value))
-    Console().print(table)
+    print_table(table)
 
 
 def _shown(content: object) -> str:

@@ -22,6 +22,10 @@ DOCUMENTS = (
 MODES = pytest.mark.parametrize("mode", list(RetrievalMode))
 
 
+# several classes inherit the one property, each with retrievers of its own
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+
+
 class RetrieverContract:
     @pytest.fixture
     def retriever(self, tmp_path) -> Retriever:
@@ -57,7 +61,7 @@ class RetrieverContract:
         assert {key: dense[key] for key in shared} == {key: hybrid[key] for key in shared}
         assert all(-1 <= score <= 1 for score in hybrid.values())
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, deadline=None, suppress_health_check=SUPPRESSED)
     @given(question=st.text(max_size=80) | st.text(alphabet="\"*()^:-+ANDORNT\0{}~'", max_size=40))
     def test_any_text_is_a_question(self, retriever, question):
         for mode in RetrievalMode:

@@ -109,7 +109,7 @@ def test_it_runs(at_home: Followed, command: Command, tmp_path: Path, monkeypatc
         )
     if tuple(words[:2]) in ELSEWHERE:
         monkeypatch.chdir(tmp_path)
-    if words[:3] == ["coordinator", "key", "add"]:
+    if words[:2] == ["coordinator", "key"]:
         run(["coordinator", "init"])
     run(words)
 

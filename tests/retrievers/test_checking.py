@@ -2,7 +2,7 @@ from pathlib import Path
 
 from frag.types import Document
 from retrievers.checking import check_folder
-from retrievers.segments.keeper import Pace
+from retrievers.segments.choosing import Pace
 from retrievers.store import DocumentStore
 from tests.doubles import HashingEmbedder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from frag.types import Document
-from retrievers.store import DocumentStore
+from retrievers.store import DocumentStore, count_documents
 from tests.doubles import HashingEmbedder
 from tests.retrievers.ingest_process import NUM_DOCUMENTS, documents
 
@@ -112,3 +112,16 @@ def test_deletions_go_on_beside_an_ingest_in_another_process(tmp_path):
             slowest = max(slowest, time.monotonic() - began)
         process.communicate(timeout=60)
         assert slowest < 10
+
+
+def test_looking_at_an_index_by_the_way_does_not_cut_off_who_searches_it(tmp_path):
+    folder = tmp_path / "index"
+    with DocumentStore.open(folder, HashingEmbedder()) as store:
+        for generation in range(3):
+            assert store.search("about", 1) or not generation
+            assert count_documents(folder) == store.count()
+            # the last to close the database, if no lock says otherwise
+            finish(start(folder, generation))
+            assert store.search("about", 1)[0].text.startswith(f"Generation{generation}")
+        assert store.delete(["d001"]) == 1
+    assert count_documents(folder) == NUM_DOCUMENTS - 1

@@ -12,12 +12,14 @@ import aiohttp
 import tomli_w
 from aiohttp.test_utils import TestServer
 
+from frag.protocols import Aggregator
 from frag.types import AnswerMode, NodeAnswer
 from server.coordinator.app import make_app
 from server.coordinator.auth import hash_api_key, new_api_key
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.state import STATE, CoordinatorState
 from server.node.enroll import enroll
+from server.node.parts import Desks
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder
 from server.wire.messages import Ask
@@ -97,8 +99,13 @@ class InProcessFederation:
 
     def connect(self, folder: NodeFolder, answers: ScriptedAnswers) -> None:
         settings = folder.settings()
-        process = NodeProcess(folder.peer(settings), answers)
+        process = NodeProcess(folder.peer(settings), Desks(answers=answers))
         self.tasks[settings.node_id] = asyncio.create_task(process.run())
+
+    def synthesize_by(self, method: Aggregator) -> None:
+        """Puts `method` in the place of `synthesize`, and has no model loaded for it."""
+        self.state.query.aggregators["synthesize"] = method  # type: ignore[index]
+        object.__setattr__(self.state.query, "expect_writer", lambda: None)
 
     async def leave(self, node_id: str) -> None:
         task = self.tasks.pop(node_id)

@@ -13,6 +13,7 @@ from frag.privacy.patterns import PatternRedactor
 from frag.types import Document
 from retrievers.store import DocumentStore
 from server.node.keyword_voting import KeywordDesk
+from server.node.parts import Desks
 from server.node.private_answering import PrivateAnswering
 from server.node.process import NodeProcess
 from server.sealed.desk import open_desk
@@ -72,7 +73,7 @@ class Silos:
             answers = ScriptedAnswers(says("x"))
             seals = open_desk(folders[node_id], folders[node_id].settings(), peer, answers, voting)
             self.stack.callback(seals.replays.close)
-            running = NodeProcess(peer, answers, keywords=voting, seals=seals)
+            running = NodeProcess(peer, Desks(answers=answers, keywords=voting, seals=seals))
             desk.task = self.federation.tasks[node_id] = asyncio.create_task(running.run())
             await self.federation.until(
                 lambda node_id=node_id: self.federation.state.registry.link(node_id) is not None

@@ -4,17 +4,20 @@ import { el, svg } from "./dom.js";
 import { number } from "./words.js";
 
 const WIDTH = 560, HEIGHT = 240;
-const LEFT = 58, RIGHT = 14, TOP = 14, BOTTOM = 36;
+const RIGHT = 26, TOP = 14, BOTTOM = 36;
+const DIGIT = 11.5; // of the largest type that the style has for ticks
 
 /** `series`: [{name, tone, points: [[x, y], …]}]; x is a round, `last` the number of rounds planned. */
 export function lineChart({ title, series, last, bounds }) {
   const drawn = series.filter((line) => line.points.length);
   const [low, high] = bounds ?? range(drawn.flatMap((line) => line.points.map((point) => point[1])));
+  const labels = [0, 1, 2, 3, 4].map((step) => low + ((high - low) * step) / 4);
+  const left = 16 + DIGIT * Math.max(3, ...labels.map((value) => number(value).length));
   const first = Math.min(1, ...drawn.map((line) => line.points[0][0]));
-  const x = (value) => LEFT + ((value - first) / Math.max(last - first, 1)) * (WIDTH - LEFT - RIGHT);
+  const x = (value) => left + ((value - first) / Math.max(last - first, 1)) * (WIDTH - left - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const plot = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": summary(title, drawn) },
-    gridLines(low, high, y), roundMarks(first, last, x), drawn.map((line) => [
+    gridLines(labels, left, y), roundMarks(first, last, x), drawn.map((line) => [
       svg("polyline", { class: `line ${line.tone}`, points: line.points.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(" ") }),
       line.points.length <= 40 ? line.points.map(([a, b]) => svg("circle", { class: `point ${line.tone}`, cx: x(a), cy: y(b), r: 3.2 },
         svg("title", {}, `${line.name}, round ${a}: ${number(b)}`))) : null]));
@@ -29,12 +32,9 @@ function range(values) {
   return [low >= 0 ? Math.max(0, low - margin) : low - margin, high + margin];
 }
 
-function gridLines(low, high, y) {
-  return [0, 1, 2, 3, 4].map((step) => {
-    const value = low + ((high - low) * step) / 4;
-    return [svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
-      svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, number(value))];
-  });
+function gridLines(values, left, y) {
+  return values.map((value) => [svg("line", { class: "grid", x1: left, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
+    svg("text", { class: "tick", x: left - 8, y: y(value) + 5, "text-anchor": "end" }, number(value))]);
 }
 
 function roundMarks(first, last, x) {

@@ -60,6 +60,20 @@ export function heading(title, lead, ...actions) {
     actions.length ? el("div", { class: "actions" }, actions) : null);
 }
 
+/**
+ * A table; where there is no room for columns, each row becomes a list of its values with their heads before them.
+ * `heads`: [title, class]; the first cell of a row is its head. Roles are written out, since such a layout takes them away.
+ */
+export function dataTable(label, heads, rows) {
+  const row = (cells) => el("tr", { role: "row" }, cells.map((cell, at) => el(at ? "td" : "th",
+    { role: at ? "cell" : "rowheader", scope: at ? null : "row", class: heads[at][1], "data-head": heads[at][0] }, cell)));
+  const body = el("tbody", { role: "rowgroup" }, rows.map(row));
+  const head = el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+    heads.map(([title, kind]) => el("th", { role: "columnheader", scope: "col", class: kind }, title))));
+  const shown = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, el("table", { class: "data", role: "table" }, head, body));
+  return { shown, add: (more) => body.append(...more.map(row)) };
+}
+
 let counter = 0;
 export function field(label, control, hint) {
   const id = `field-${++counter}`;

@@ -64,6 +64,7 @@ export function ms(value) {
 
 export function number(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   const small = value !== 0 && Math.abs(value) < 1e-3;
   return small ? value.toExponential(digits - 1).replace(/\.?0*e/, "e").replace("-", "−") : String(Number(value.toPrecision(digits)));
 }

@@ -15,6 +15,7 @@ from server.coordinator.openai.asking import Asked
 from server.questions import QuestionView
 
 NO_SUPPORT = "No statement has enough support."
+_NOT_STORED = "Nothing was stored: this answer cannot be fetched, listed or continued later."
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -60,15 +61,20 @@ def frag_of(response: QueryResponse, asked: Asked) -> FragView:
         question=response.question,
         timings=response.timings,
         promise=response.promise,
-        note=_note(response.note, asked.num_ignored),
+        note=_note(response.note, asked),
         messages_ignored=asked.num_ignored,
         keywords=response.keywords if isinstance(response, KeywordResponse) else None,
     )
 
 
-def _note(note: str, num_ignored: int) -> str:
-    ignored = f"{num_ignored} earlier messages were not sent to nodes; the last one is the question."
-    return f"{note} {ignored}".strip() if num_ignored else note
+def _note(note: str, asked: Asked) -> str:
+    parts = [note] if note else []
+    if asked.num_ignored:
+        left_out = "earlier message was" if asked.num_ignored == 1 else "earlier messages were"
+        parts.append(f"{asked.num_ignored} {left_out} not sent to nodes; the last one is the question.")
+    if asked.stores:
+        parts.append(_NOT_STORED)
+    return " ".join(parts)
 
 
 def citations_of(response: QueryResponse) -> list[dict[str, Any]]:

@@ -58,11 +58,12 @@ class FragFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as the federation takes it, and how many messages of the request were left out."""
+    """A question as the federation takes it, how many messages of the request were left out, and `store` of it."""
 
     query: QueryRequest
     model: str
     num_ignored: int
+    stores: bool = False
 
 
 def to_query(
@@ -71,8 +72,10 @@ def to_query(
     more: FragFields | None,
     settings: CoordinatorSettings,
     num_ignored: int = 0,
+    *,
+    stores: bool = False,
 ) -> Asked:
-    """The query behind a request.
+    """The query behind a request; `stores` is what it says to `store`.
 
     Raises:
         UnknownModelError: There is no such model here.
@@ -84,7 +87,7 @@ def to_query(
         query = msgspec.convert(fields, QueryRequest)
     except msgspec.ValidationError as error:
         raise BadRequestError(f"The member frag does not fit: {error}.", "Mend it.", param="frag") from error
-    return Asked(query, model, num_ignored + len(messages) - 1)
+    return Asked(query, model, num_ignored + len(messages) - 1, stores)
 
 
 def refuse(param: str, value: object, mend: str) -> None:

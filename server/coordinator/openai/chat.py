@@ -24,7 +24,8 @@ class Format(msgspec.Struct, frozen=True):
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Body of `POST /v1/chat/completions`. What only shapes sampling or accounting is accepted and has no effect:
-    `temperature`, `top_p`, `seed`, `max_tokens`, penalties, `user`, `metadata`; nodes decode as their owners decide."""
+    `temperature`, `top_p`, `seed`, `max_tokens`, penalties, `user`, `metadata`; nodes decode as their owners decide.
+    `store` is accepted, since many clients set it unasked, and the answer says that nothing is stored."""
 
     model: Model
     messages: Messages
@@ -37,6 +38,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     response_format: Format | None = None
     logprobs: bool | None = None
     modalities: list[str] | None = None
+    store: bool | None = None
     frag: FragFields | None = None
 
     def __repr__(self) -> str:
@@ -54,7 +56,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         refuse("logprobs", self.logprobs, "Leave it out.")
         refuse("modalities", set(self.modalities or ()) - {"text"}, "Ask for text.")
         refuse("response_format", self.response_format and self.response_format.type != "text", "Ask for text.")
-        return to_query(self.model, self.messages, self.frag, settings)
+        return to_query(self.model, self.messages, self.frag, settings, stores=bool(self.store))
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

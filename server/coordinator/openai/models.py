@@ -1,6 +1,10 @@
-"""Modes of a federation as models: `frag`, `frag:consensus`, … name how a question is answered."""
+"""Modes of a federation as models: `frag`, `frag:consensus`, … name how a question is answered.
 
-from collections.abc import Mapping
+What a name means depends on the federation's settings alone, so that it never changes under an asker. Which names are
+listed depends on who is connected, too.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,8 +12,13 @@ import msgspec
 from frag.settings import NO_LANGUAGE_MODEL, CoordinatorSettings
 from frag.types import AnswerMode
 from server.coordinator.openai.errors import UnknownModelError
+from server.wire.messages import Ready
 
 NAME = "frag"
+_LEAST_SUPPORT = 2
+"""Operators that a statement of mode `consensus` needs behind it."""
+_LEAST_SUMMED = 3
+"""Nodes that a secure sum of votes needs."""
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +48,29 @@ def models_of(settings: CoordinatorSettings) -> Mapping[str, dict[str, Any]]:
     return models
 
 
-def listed(settings: CoordinatorSettings) -> ModelList:
-    """All of them."""
-    return ModelList(data=[ModelView(id=name) for name in models_of(settings)])
+def answerable(
+    settings: CoordinatorSettings, nodes: Mapping[str, Ready], operators: Mapping[str, str]
+) -> Sequence[str]:
+    """Names of models that the connected `nodes` could answer as now, by what their policies allow.
+
+    `operators` says who runs a node, where that is not the node's own name.
+    """
+    return [name for name, fields in models_of(settings).items() if _could_answer(fields, nodes, operators)]
+
+
+def _could_answer(fields: Mapping[str, Any], nodes: Mapping[str, Ready], operators: Mapping[str, str]) -> bool:
+    mode = fields["answer_mode"]
+    able = [name for name, node in nodes.items() if mode in node.answer_modes and not node.withholds]
+    if mode is AnswerMode.CONSENSUS:
+        return len({operators.get(name, name) for name in able}) >= _LEAST_SUPPORT
+    if fields.get("dp") == "keywords":
+        return sum(nodes[name].keywords is not None for name in able) >= _LEAST_SUMMED
+    return bool(able)
+
+
+def listed(names: Sequence[str]) -> ModelList:
+    """As `GET /v1/models` shows them."""
+    return ModelList(data=[ModelView(id=name) for name in names])
 
 
 def fields_of(model: str, settings: CoordinatorSettings) -> dict[str, Any]:

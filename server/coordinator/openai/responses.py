@@ -18,7 +18,8 @@ class TextSettings(msgspec.Struct, frozen=True):
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of `POST /v1/responses`. `instructions` and what shapes sampling are accepted and have no effect."""
+    """Body of `POST /v1/responses`. `instructions` and what shapes sampling are accepted and have no effect; so is
+    `store`, and the answer says that nothing is stored."""
 
     model: Model
     input: str | Annotated[list[Message], msgspec.Meta(min_length=1, max_length=MAX_MESSAGES)]
@@ -29,6 +30,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     conversation: Any = None
     background: bool | None = None
     text: TextSettings | None = None
+    store: bool | None = None
     frag: FragFields | None = None
 
     def __repr__(self) -> str:
@@ -43,7 +45,8 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
         form = self.text.format if self.text else None
         refuse("text.format", form and form.type != "text", "Ask for text.")
         messages = [Message("user", self.input)] if isinstance(self.input, str) else self.input
-        return to_query(self.model, messages, self.frag, settings, num_ignored=int(bool(self.instructions)))
+        ignored = int(bool(self.instructions))
+        return to_query(self.model, messages, self.frag, settings, num_ignored=ignored, stores=bool(self.store))
 
 
 class Output:

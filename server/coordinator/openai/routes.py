@@ -1,5 +1,7 @@
 """HTTP handlers in OpenAI's form: decode, authorise, ask, encode."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from frag.errors import FragError
@@ -9,7 +11,7 @@ from server.coordinator.event_stream import Send, event, stream
 from server.coordinator.openai import models
 from server.coordinator.openai.asking import Asked
 from server.coordinator.openai.chat import ChatRequest, Chunks, completion
-from server.coordinator.openai.errors import UnknownModelError, error_in_stream
+from server.coordinator.openai.errors import NobodyForModelError, error_in_stream
 from server.coordinator.openai.following import answered
 from server.coordinator.openai.responses import Output, ResponsesRequest
 from server.coordinator.state import STATE, CoordinatorState
@@ -26,17 +28,24 @@ async def _state(request: web.Request) -> CoordinatorState:
 
 @openai_routes.get("/v1/models")
 async def list_models(request: web.Request) -> web.Response:
-    """Ways of asking this federation, as models."""
-    return json_response(models.listed((await _state(request)).settings))
+    """Ways of asking this federation, as models: those that it allows and that somebody connected could answer now."""
+    return json_response(models.listed(await _answerable(await _state(request))))
 
 
 @openai_routes.get("/v1/models/{model}")
 async def show_model(request: web.Request) -> web.Response:
     """One of them."""
     name, state = request.match_info["model"], await _state(request)
-    if name not in models.models_of(state.settings):
-        raise UnknownModelError(name)
+    models.fields_of(name, state.settings)
+    if name not in await _answerable(state):
+        raise NobodyForModelError(name)
     return json_response(models.ModelView(id=name))
+
+
+async def _answerable(state: CoordinatorState) -> Sequence[str]:
+    links = [link for name in state.registry.known() if (link := state.registry.link(name))]
+    operators = await state.query.consenting.operators()
+    return models.answerable(state.settings, {link.node_id: link.ready for link in links}, operators)
 
 
 @openai_routes.post("/v1/chat/completions")

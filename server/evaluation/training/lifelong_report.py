@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.durable import write_atomic
+from server.tables import print_table
 
 
 def print_lifelong(report: Mapping[str, Any]) -> None:
@@ -25,7 +26,7 @@ def print_lifelong(report: Mapping[str, Any]) -> None:
     for name, row in report["systems"].items():
         curve = " ".join(f"{value:.2f}" for value in row.get("average_by_arrival", ())) or "–"
         table.add_row(name, f"{row['average_accuracy']:.3f}", f"{row['forgetting']:.3f}", curve)
-    console.print(table)
+    print_table(table)
     console.print(f"best: {report['best']}")
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.durable import write_atomic
+from server.tables import print_table
 
 _PHASES = ("idle", "training", "after")
 
@@ -26,7 +27,7 @@ def print_live(report: Mapping[str, Any]) -> None:
         low, high = row["interval_95"]
         shown = (row["exact_match"], row["abstention"], row["not_found"]["precision"], row["not_found"]["recall"])
         table.add_row(name, f"{row['token_f1']:.3f}", f"{low:.3f} to {high:.3f}", *(f"{value:.3f}" for value in shown))
-    console.print(table)
+    print_table(table)
     low, high = report["gain"]["interval_95"]
     console.print(f"gain {report['gain']['token_f1']:+.3f} ({low:+.3f} to {high:+.3f})")
     latencies = Table("latency", "p50 s", "p95 s", "questions", "failed", box=None, header_style="bold")
@@ -35,7 +36,7 @@ def print_live(report: Mapping[str, Any]) -> None:
         latencies.add_row(
             phase, f"{row['p50']:.2f}", f"{row['p95']:.2f}", str(row["num_questions"]), str(row["num_failed"])
         )
-    console.print(latencies)
+    print_table(latencies)
     console.print(f"p95 while training ÷ p95 idle: {report['p95_ratio']:.2f}")
     if not report["job"]["trained_until_the_last_question"]:
         console.print("Training ended before the last question of its phase; give the job more rounds.", style="yellow")

@@ -181,6 +181,8 @@ def print_personal(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from server.tables import print_table
+
     console = Console()
     console.print(
         f"[bold]{report['dataset']}[/bold], {report['partition']} over {report['num_nodes']} nodes; token F1 on "
@@ -191,6 +193,6 @@ def print_personal(report: Mapping[str, Any]) -> None:
         scores = [f"{row[system]['token_f1']:.3f}" for system in ("shared", "personal", "local_only")]
         used = "yes" if row["used"] else "no"
         table.add_row(name, str(row["num_held_out"]), *scores, f"{row['share']:g}", f"{row['gain']:+.3f}", used)
-    console.print(table)
+    print_table(table)
     served = report["mean"]["served"]["token_f1"]
     console.print(f"mean: shared {report['mean']['shared']['token_f1']:.3f}, served {served:.3f}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frag.durable import write_atomic
+from server.tables import print_table
 
 _WHOLE = ("zero_shot", "best_template", "federated", "centralised")
 
@@ -37,7 +38,7 @@ def print_report(report: Mapping[str, Any]) -> None:
             _shown(row.get("retrieved", {}).get("token_f1")),
             f"{row['train_seconds']:.0f}" if "train_seconds" in row else "–",
         )
-    console.print(table)
+    print_table(table)
     for name, gain in report.get("gains", {}).items():
         low, high = gain["interval_95"]
         console.print(f"federated − {name}: {gain['token_f1']:+.3f} ({low:+.3f} to {high:+.3f})")
@@ -94,7 +95,7 @@ def print_methods(report: Mapping[str, Any]) -> None:
             str(row["num_steps"]),
             f"{row['num_bytes']:,}",
         )
-    console.print(table)
+    print_table(table)
 
 
 def write_methods(report: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -72,7 +72,7 @@ class Quarantine:
         """
         now = int(self._clock())
         with self._transaction() as connection:
-            self._admit(connection, key, now)
+            self._admit(connection, key, now, waits=bool(remark.correction.strip()))
             digest = hashlib.sha256(envelope).digest()
             if connection.execute("INSERT OR IGNORE INTO envelopes VALUES (?, ?)", (digest, now)).rowcount == 0:
                 raise SealingError("This feedback was sent twice.", code="replayed")
@@ -87,20 +87,20 @@ class Quarantine:
                 " state, reason, example_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '') ON CONFLICT (query_id, key)"
                 " DO UPDATE SET at = excluded.at, rating = excluded.rating, question = excluded.question,"
                 " correction = excluded.correction, passages = excluded.passages, same = excluded.same,"
-                " state = excluded.state WHERE state IN ('noted', 'pending')",
+                " state = excluded.state, times = times + 1 WHERE state IN ('noted', 'pending')",
                 row,
             )
             if taken.rowcount == 0:
                 raise ConflictError("What was said of this question is decided already.", "Ask it again.")
 
-    def _admit(self, connection: sqlite3.Connection, key: bytes, now: int) -> None:
+    def _admit(self, connection: sqlite3.Connection, key: bytes, now: int, *, waits: bool) -> None:
         (today,) = connection.execute(
-            "SELECT count(*) FROM remarks WHERE key = ? AND at > ?", (key, now - _DAY_S)
+            "SELECT coalesce(sum(times), 0) FROM remarks WHERE key = ? AND at > ?", (key, now - _DAY_S)
         ).fetchone()
         if today >= self._settings.per_key_per_day:
             raise RateLimitedError("This key has given enough feedback for a day.", "Go on tomorrow.")
         (waiting,) = connection.execute("SELECT count(*) FROM remarks WHERE state = 'pending'").fetchone()
-        if waiting >= MAX_PENDING:
+        if waits and waiting >= MAX_PENDING:
             raise NotReadyError("Too much feedback waits here.", "The node's operator decides on it.")
 
     def held(self, state: State | None = None, key: str = "", limit: int = 1000) -> list[Held]:

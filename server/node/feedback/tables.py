@@ -23,6 +23,7 @@ _MIGRATIONS = (
     CREATE INDEX remarks_by_state ON remarks (state, same);
     CREATE TABLE envelopes (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    "ALTER TABLE remarks ADD COLUMN times INTEGER NOT NULL DEFAULT 1",
 )
 """Each leads from one version of the file to the next; those that were released are never changed."""
 

@@ -1,7 +1,6 @@
 """The application of the node's own page and API, and its life inside the node's process."""
 
 import asyncio
-import os
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -144,7 +143,7 @@ async def _bind(runner: web.AppRunner, local: LocalSettings) -> Address:
         ) from error
     host = f"[{local.host}]" if ":" in local.host else local.host
     scheme = "https" if local.tls else "http"
-    return Address(url=f"{scheme}://{host}:{runner.addresses[0][1]}", pid=os.getpid())
+    return await asyncio.to_thread(Address.of_this_process, f"{scheme}://{host}:{runner.addresses[0][1]}")
 
 
 def _tls(local: LocalSettings) -> ssl.SSLContext | None:

@@ -1,11 +1,11 @@
 """Speaks to the running node from the command line."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from frag.errors import FragError, NotFoundError, UnreachableError
 from server.node.state import NodeFolder
@@ -18,6 +18,21 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     pid: int
+    began_at: float = 0.0
+    """When the process did, Unix seconds: ids are given again."""
+
+    @classmethod
+    def of_this_process(cls, url: str) -> "Address":
+        process = psutil.Process()
+        return cls(url=url, pid=process.pid, began_at=process.create_time())
+
+    def is_alive(self) -> bool:
+        """Whether the process that wrote it still runs."""
+        try:
+            began_at: float = psutil.Process(self.pid).create_time()
+        except psutil.Error:
+            return False
+        return abs(began_at - self.began_at) < 1.0
 
 
 class RefusedError(FragError):
@@ -28,10 +43,9 @@ def address_of(folder: NodeFolder) -> Address | None:
     """The address of the running node's API; None where the node does not run or has none."""
     try:
         address = msgspec.json.decode(folder.local_address.read_bytes(), type=Address)
-        os.kill(address.pid, 0)
     except (OSError, msgspec.DecodeError):
         return None
-    return address
+    return address if address.is_alive() else None
 
 
 def call(folder: NodeFolder, method: str, path: str, body: object = None) -> dict[str, Any]:

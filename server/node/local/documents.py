@@ -16,10 +16,11 @@ import msgspec
 from frag.durable import sync_folder
 from frag.errors import ConflictError, DocumentError, NotFoundError, NotReadyError
 from frag.policy_settings import CollectionSettings
+from frag.protocols import Progress
 from frag.types import Document
 from retrievers.compaction import Compaction
 from retrievers.documents import SkippedFile, load_file, load_part
-from retrievers.ingest import KEEPS_WHAT_WAS_INDEXED
+from retrievers.ingest import Leaving
 from retrievers.store import DocumentStore, IngestReport
 from server.node.local.places import place_of, remove, require_readable
 from server.node.training.forgetting import Forgotten, TrainingMemory, both
@@ -38,6 +39,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     documents: list[str]
     skipped: dict[str, str]
     created: bool
+    training: Forgotten = Forgotten()
+    """What was taken out of training, since the document no longer says it."""
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +112,7 @@ class Shelf:
 
         Raises:
             DocumentError: It cannot be read; nothing has changed.
-            NotReadyError: Another ingest runs for long; the file has been taken and will be indexed by the next one.
+            NotReadyError: Another ingest runs for long; nothing has changed, unless that one began just now.
         """
         path = self.place(document_id)
         found = list(load_file(written, document_id))
@@ -117,38 +120,58 @@ class Shelf:
             codes = sorted({item.code for item in found if isinstance(item, SkippedFile)}) or ["empty"]
             raise DocumentError(f"The document cannot be read: {', '.join(codes)}.", "Send a file that holds text.")
         with self._writing():
+            self.store.wait_for_ingests(WAIT_S)
             created = not path.exists()
             written.replace(path)
             sync_folder(path.parent)
-            report, _ = self._follow([document_id], found)
+            report, forgotten = self._ingest(found, only=[document_id])
         return Stored(
             collection=self.name,
             document_id=document_id,
             documents=[item.document_id for item in found if isinstance(item, Document)],
             skipped={item.path: item.code for item in report.skipped},
             created=created,
+            training=forgotten,
         )
 
     def follow(self, names: Sequence[str]) -> tuple[IngestReport, Forgotten]:
         """Brings the index up to date with some files or folders, by their paths, which may be gone.
-
-        What is gone is taken out of training first, while its text is still known: if the process dies in between, the
-        next look at the folder does it again.
 
         Raises:
             IndexStoreError: The index cannot be written.
             NotReadyError: Another ingest runs for long.
         """
         with self._writing():
-            return self._follow(names)
+            read = [item for name in names for item in load_part(self.folder, name)]
+            return self._ingest(read, only=names)
 
-    def _follow(
-        self, names: Sequence[str], found: Sequence[Document | SkippedFile] | None = None
+    def _ingest(
+        self,
+        sources: Iterable[Document | SkippedFile | Path],
+        progress: Progress | None = None,
+        *,
+        only: Sequence[str] | None = None,
+        rebuild: bool = False,
+        wait_s: float | None = WAIT_S,
     ) -> tuple[IngestReport, Forgotten]:
-        """`found` is what is in them, if that is known already."""
-        read = [item for name in names for item in load_part(self.folder, name)] if found is None else found
-        forgotten = self._forget(self._going(names, read))
-        report = self.store.ingest(read, self._go_on, remove_missing=True, only=names, wait_s=WAIT_S)
+        """What no document says any more is taken out of training first, while its text is still known: if the process
+        dies in between, the next look at the folder does it again.
+        """
+        forgotten = Forgotten()
+
+        def forget(leaving: Leaving) -> None:
+            nonlocal forgotten
+            forgotten = self._forget(leaving.texts, leaving.staying)
+
+        report = self.store.ingest(
+            sources,
+            progress or self._go_on,
+            remove_missing=True,
+            only=only,
+            rebuild=rebuild,
+            wait_s=wait_s,
+            on_leaving=forget,
+        )
         return report, forgotten
 
     def delete(self, document_id: str) -> Deleted:
@@ -224,27 +247,30 @@ class Shelf:
     def _whole(self) -> tuple[IngestReport, Forgotten]:
         if not self.folder.is_dir():
             raise DocumentError(f"The folder of {self.name} is not there.", "Mount or make it.")
-        gone = self._without_source()
-        if gone and len(gone) == self.store.count():
+        if self.store.count() and not self._holds_files():
             raise DocumentError(
                 f"Not one document of {self.name} is in its folder any more.",
                 "Mount the folder; or delete what was indexed with `frag node ingest`.",
             )
-        forgotten = self._forget(self.store.texts(gone))
-        return self.store.ingest([self.folder], self._go_on, remove_missing=True, wait_s=WAIT_S), forgotten
+        return self._ingest([self.folder])
 
-    def forget_missing(self) -> Forgotten:
-        """Takes out of training what an ingest of the whole folder is about to remove. Raises NotReadyError."""
-        return self._forget(self.store.texts(self._without_source()))
+    def ingest_all(self, progress: Progress, *, rebuild: bool) -> tuple[IngestReport, Forgotten]:
+        """The same at the operator's word, also of an empty folder; waits for whatever ingest runs.
+
+        Raises:
+            IndexStoreError: As `DocumentStore.ingest`.
+        """
+        return self._ingest([self.folder], progress, rebuild=rebuild, wait_s=None)
 
     def _go_on(self, _done: int, _total: int) -> None:
         """Called while texts are embedded. What was embedded is kept for the next time."""
         if self._ending.is_set():
             raise NotReadyError("The node is ending.", "The next start takes this up again.")
 
-    def _without_source(self) -> list[str]:
-        names = [info.document_id for info in self.store.list_documents()]
-        return [name for name in names if not os.path.lexists(self._source(name))]
+    def _holds_files(self) -> bool:
+        """A folder that is not mounted is empty."""
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return any(not part.startswith(".") for path in found for part in path.relative_to(self.folder).parts[-1:])
 
     def listed(self, after: str, limit: int) -> list[Listed]:
         """Documents by ascending id, from the one after `after` on."""
@@ -269,16 +295,9 @@ class Shelf:
         file = document_id.rpartition("#")[0]
         return self.folder / file if file and not os.path.lexists(path) else path
 
-    def _going(self, names: Sequence[str], found: Iterable[Document | SkippedFile]) -> list[str]:
-        """Texts of the documents that will be gone."""
-        staying = {item.document_id for item in found if isinstance(item, Document)}
-        held = [item.path for item in found if isinstance(item, SkippedFile) and item.code in KEEPS_WHAT_WAS_INDEXED]
-        indexed = {document_id for name in names for document_id in self.store.names_under(name)}
-        return self.store.texts(name for name in indexed - staying if not _is_under(name, held))
-
-    def _forget(self, texts: Sequence[str]) -> Forgotten:
+    def _forget(self, texts: Sequence[str], staying: Sequence[str] = ()) -> Forgotten:
         self._forget_elsewhere(texts)
-        return self._memory.forget(texts) if self._memory and texts else Forgotten()
+        return self._memory.forget(texts, staying) if self._memory and texts else Forgotten()
 
 
 def shelves(
@@ -291,7 +310,3 @@ def shelves(
 ) -> dict[str, Shelf]:
     """One for each collection, by name."""
     return {c.name: Shelf(c, stores, memory, ending, forget, writing) for c in collections}
-
-
-def _is_under(document_id: str, paths: Iterable[str]) -> bool:
-    return any(document_id == path or document_id.startswith((f"{path}#", f"{path}/")) for path in paths)

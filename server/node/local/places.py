@@ -1,11 +1,14 @@
 """Where a document's file is: ids of documents are paths inside the folder of their collection, and never lead out."""
 
+import os
+import re
 from pathlib import Path
 
 from frag.durable import sync_folder
 from frag.errors import BadRequestError, DocumentError
 from retrievers.formats import READERS
 
+_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 _MAX_ID_BYTES = 1024
 _MAX_PART_BYTES = 200
 
@@ -16,6 +19,8 @@ def place_of(folder: Path, document_id: str) -> Path:
     Raises:
         BadRequestError: The id is no path inside the folder.
     """
+    if (odd := _of_other_bytes(folder, document_id)) is not None:
+        return odd
     parts = document_id.split("/")
     if not all(map(_is_name, parts)) or len(document_id.encode("utf-8", "replace")) > _MAX_ID_BYTES:
         raise BadRequestError(
@@ -26,6 +31,17 @@ def place_of(folder: Path, document_id: str) -> Path:
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise BadRequestError("The id leads out of the collection's folder.", "Use a path that stays inside.")
     return path
+
+
+def _of_other_bytes(folder: Path, document_id: str) -> Path | None:
+    """A file that is there though its name is not UTF-8: such bytes stand in its id as `\\xNN`."""
+    name = os.fsdecode(_BYTE.sub(lambda found: bytes([int(found[1], 16)]), document_id.encode("utf-8", "replace")))
+    parts = name.split("/")
+    if name == document_id or not all(parts) or any(part.startswith(".") for part in parts):
+        return None
+    path = folder / name
+    inside = path.parent.resolve().is_relative_to(folder.resolve())
+    return path if inside and os.path.lexists(path) else None
 
 
 def require_readable(path: Path) -> None:

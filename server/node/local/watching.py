@@ -67,7 +67,7 @@ class FolderWatcher:
             started = time.monotonic()
             try:
                 await self._watch()
-            except (FragError, OSError, RuntimeError) as error:  # the last is how watchfiles fails inside
+            except (FragError, OSError, RuntimeError, ExceptionGroup) as error:  # the last two: watchfiles, inside
                 self.state.error = error.what if isinstance(error, FragError) else "the folder cannot be watched"
                 _log.warning("folder_not_followed", collection=self.shelf.name, reason=type(error).__name__)
             finally:
@@ -133,6 +133,7 @@ class FolderWatcher:
                 added=report.added,
                 updated=report.updated,
                 removed=report.removed,
+                prompt_versions=forgotten.prompt_versions,
             )
         newest = {**self.state.skipped, **{item.path: item.code for item in report.skipped}}
         self.state.skipped = dict(list(newest.items())[-_MAX_SHOWN:])

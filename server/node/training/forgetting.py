@@ -49,13 +49,18 @@ def both(first: Forgotten, second: Forgotten) -> Forgotten:
 
 
 class Traces:
-    """Recognises text of some documents: a run of `limit` words in common, or a shorter text that lies inside whole."""
+    """Recognises text of some documents: a run of `limit` words in common, or a shorter text that lies inside whole.
 
-    def __init__(self, texts: Sequence[str], limit: int) -> None:
-        documents = [words_of(text) for text in texts]
+    What is in `staying`, too, is nobody's trace: of a document that was changed, only what it no longer says counts.
+    """
+
+    def __init__(self, texts: Sequence[str], limit: int, staying: Sequence[str] = ()) -> None:
+        documents, left = [words_of(text) for text in texts], [words_of(text) for text in staying]
         self._limit = limit
         self._runs = {run for words in documents for run in self._runs_of(words)}
+        self._runs.difference_update(run for words in left for run in self._runs_of(words))
         self._whole = [f" {' '.join(words)} " for words in documents]
+        self._staying = [f" {' '.join(words)} " for words in left]
 
     def __repr__(self) -> str:
         return f"Traces({len(self._runs)} runs)"
@@ -68,11 +73,14 @@ class Traces:
         if len(words) >= self._limit:
             return not self._runs.isdisjoint(self._runs_of(words)) or self._holds_a_short_one(words)
         joined = f" {' '.join(words)} "
-        return any(joined in whole for whole in self._whole) or self._holds_a_short_one(words)
+        if any(joined in whole for whole in self._whole):
+            return not any(joined in whole for whole in self._staying)
+        return self._holds_a_short_one(words)
 
     def _holds_a_short_one(self, words: Sequence[str]) -> bool:
         joined = f" {' '.join(words)} "
-        return any(whole in joined for whole in self._whole if 4 <= whole.count(" ") - 1 < self._limit)
+        short = (whole for whole in self._whole if 4 <= whole.count(" ") - 1 < self._limit)
+        return any(whole in joined and not any(whole in text for text in self._staying) for whole in short)
 
     def _runs_of(self, words: Sequence[str]) -> Iterator[tuple[str, ...]]:
         return (tuple(words[start : start + self._limit]) for start in range(len(words) - self._limit + 1))
@@ -103,8 +111,12 @@ class TrainingMemory:
             self.num_joins += 1
             yield
 
-    def forget(self, texts: Sequence[str]) -> Forgotten:
+    def forget(self, texts: Sequence[str], staying: Sequence[str] = ()) -> Forgotten:
         """Takes out every example that holds one of `texts`, and names the jobs that have seen them.
+
+        Args:
+            texts: Passages that are gone.
+            staying: Those of the same documents that are not; what both say stays.
 
         Raises:
             NotReadyError: A job's examples are being joined for longer than a minute.
@@ -114,12 +126,12 @@ class TrainingMemory:
         if not self._joining.acquire(timeout=_WAIT_S):
             raise NotReadyError("A job's examples are being prepared.", "Delete the document again when it has begun.")
         try:
-            traces = Traces(texts, self._limit)
+            traces = Traces(texts, self._limit, staying)
             datasets = self._from_datasets(traces)
             jobs = self._from_jobs(traces)
             for forget in self.on_forget:
                 forget(traces)
-            forgotten = self._listed(texts, datasets, jobs)
+            forgotten = self._listed(texts, staying, datasets, jobs)
             for tell in self.on_forgotten:
                 tell(forgotten)
             return forgotten
@@ -151,10 +163,12 @@ class TrainingMemory:
                 gone[file.parent.name] = number
         return gone
 
-    def _listed(self, texts: Sequence[str], datasets: dict[str, int], jobs: dict[str, int]) -> Forgotten:
+    def _listed(
+        self, texts: Sequence[str], staying: Sequence[str], datasets: dict[str, int], jobs: dict[str, int]
+    ) -> Forgotten:
         seen, unknown = set(jobs), set()
         for folder in sorted(path.parent for path in self._folder.glob("*/job.json")):
-            knows = has_seen(folder, texts)
+            knows = has_seen(folder, texts, staying)
             if knows:
                 seen.add(folder.name)
             elif knows is None and folder.name not in seen:

@@ -37,8 +37,10 @@ def remember(folder: Path, texts: Iterable[str]) -> None:
     write_private(folder / FILE_NAME, salt + b"".join(sorted(kept)))
 
 
-def has_seen(folder: Path, texts: Iterable[str]) -> bool | None:
+def has_seen(folder: Path, texts: Iterable[str], staying: Iterable[str] = ()) -> bool | None:
     """Whether the job in `folder` has trained on a run of words of these texts; None when that was not remembered.
+
+    A run that is in `staying`, too, does not count.
 
     Also True for a run that the text has in common with others, such as a formula.
     """
@@ -48,6 +50,7 @@ def has_seen(folder: Path, texts: Iterable[str]) -> bool | None:
         return None
     salt, body = content[:_SALT_BYTES], content[_SALT_BYTES:]
     kept = {body[start : start + _HASH_BYTES] for start in range(0, len(body), _HASH_BYTES)}
+    kept.difference_update(found for text in staying for found in _hashes(words_of(text), salt))
     return any(found in kept for text in texts for found in _hashes(words_of(text), salt))
 
 

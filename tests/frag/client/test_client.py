@@ -1,6 +1,7 @@
 """The Python client over an in-process federation, and against strangers."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from frag.client import (
     SyncClient,
 )
 from frag.client.views import NodeAnswer, Round
-from frag.errors import ProtocolError, SettingsError, UnreachableError
+from frag.errors import ClosedError, ProtocolError, SettingsError, UnreachableError
 from frag.types import Citation
 from server.local_federation import free_port
 from tests.server.in_process import in_process, says, withholds
@@ -144,3 +145,32 @@ def test_notebooks_show_text_escaped_and_logs_none() -> None:
     assert "No node has evidence" in Answer(
         query_id="", text=None, mode="scrub", aggregation="best", answered=[], withheld=[], failed=[]
     )._repr_html_()  # fmt: skip
+
+
+async def test_an_address_with_v1_behind_it_is_taken_too(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", CITED)
+        async with Client(f"{federation.url}/v1/", federation.api_key) as client:
+            assert str(await client.ask("How long?")) == "Nine days."
+        async with Client(f"{federation.url}/elsewhere", federation.api_key) as lost:
+            with pytest.raises(CoordinatorError, match="There is no /elsewhere/v1/nodes here"):
+                await lost.nodes()
+
+
+async def test_a_closed_client_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as federation:
+        await federation.join("a", CITED)
+
+        def use() -> None:
+            with SyncClient(federation.url, federation.api_key) as client:
+                left = client.stream("How long?")
+                assert isinstance(next(left), Accepted)
+            with pytest.raises(ClosedError, match=r"closed.*inside its `with`"):
+                client.ask("How long?")
+            with pytest.raises(ClosedError):
+                next(client.stream("How long?"))
+            client.close()
+            del left
+
+        await asyncio.to_thread(use)
+        gc.collect()

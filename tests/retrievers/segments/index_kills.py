@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from frag.types import Document, RetrievalMode
-from retrievers.segments.keeper import Pace
+from retrievers.segments.choosing import Pace
 from retrievers.store import DocumentStore
 from tests.doubles import HashingEmbedder
 

@@ -12,8 +12,8 @@ from frag.types import Document, RetrievalMode
 from retrievers.compaction import compact_folder
 from retrievers.database import DATABASE_NAME, connect
 from retrievers.segments import manifest
+from retrievers.segments.choosing import Pace
 from retrievers.segments.growth import Growth, growth_lock
-from retrievers.segments.keeper import Pace
 from retrievers.segments.segment_file import SegmentFile
 from retrievers.store import DocumentStore
 from tests.doubles import HashingEmbedder
@@ -158,6 +158,29 @@ def test_the_background_seals_merges_and_sweeps(tmp_path: Path) -> None:
         assert_exact(store)
 
 
+def test_what_comes_later_is_sealed_sooner(tmp_path: Path) -> None:
+    pace = Pace(seal_at=100, seal_again_at=20, block=200, grace_s=0.0)
+    with DocumentStore.open(tmp_path, EMBEDDER, pace=pace) as store:
+        for last, num_fresh in ((99, 99), (120, 0), (139, 19), (NUM, 0)):
+            store.ingest(documents(0, last))
+            assert store.wait_for_growth(20.0)
+            assert store._live.num_fresh == num_fresh
+        assert_exact(store)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_failure_does_not_end_growth_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=40, block=60, grace_s=0.0)) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Growth, "seal", lambda _self: 1 / 0)
+            store.ingest(documents(0, 100))
+            assert store.wait_for_growth(20.0)
+            assert num_segments(tmp_path) == 0
+        store.ingest(documents())
+        assert store.wait_for_growth(20.0)
+        assert num_segments(tmp_path) >= 1
+
+
 def test_a_small_collection_has_no_files_and_no_thread(tmp_path: Path) -> None:
     with DocumentStore.open(tmp_path, EMBEDDER) as store:
         store.ingest(documents())
@@ -171,6 +194,7 @@ def test_an_index_from_before_segments_opens_with_all_it_held(tmp_path: Path) ->
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
         connection.executescript(
             "DROP TABLE segments; DROP TABLE tombstones; ALTER TABLE collection DROP COLUMN layout;"
+            "ALTER TABLE collection DROP COLUMN vectors_at;"
             "PRAGMA user_version=1"
         )
     with DocumentStore.open(tmp_path, EMBEDDER, pace=Pace(seal_at=50, block=100, grace_s=0.0)) as store:

@@ -83,7 +83,7 @@ async def test_a_merged_answer_is_shown_while_it_is_written(federation: InProces
     await federation.join("north", says(pen.first, 0.8))
     await federation.join("south", says("The dose of Zanoril is 40 mg.", 0.7))
     method = Synthesize(pen.write, write_aloud=pen.aloud)
-    federation.state.query.aggregators["synthesize"] = method  # type: ignore[index]
+    federation.synthesize_by(method)
     await visitor.sign_in(federation.url, federation.api_key)
     await page.get_by_text("More choices").click()
     await page.get_by_label("Merge answers by").select_option("synthesize")

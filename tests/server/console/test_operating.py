@@ -93,6 +93,47 @@ async def test_a_job_is_started_and_its_curve_grows(
     await _promote_and_go_back(visitor)
 
 
+async def test_a_job_with_many_figures_and_nodes_is_shown_whole(
+    federation: InProcessFederation, visitor: Visitor
+) -> None:
+    nodes = [f"university-hospital-{name}" for name in ("north", "south", "east", "west", "mid", "far", "new", "old")]
+    measured = {"held_out_loss": 0.000123, "held_out_f1": 0.4567, "held_out_em": 0.3125}
+    rounds = [
+        {
+            "round": number,
+            "metrics": {"loss": 12345.678 / number, **measured},
+            "nodes": nodes,
+            "remarks": {},
+            "bytes_out": 123_456_789,
+            "bytes_in": 98_765_432,
+            "seconds": 1234.5,
+        }
+        for number in range(1001, 1031)
+    ]
+    settings = {"method": {"kind": "lora"}, "dataset": "discharge-letters", "aggregation": {"mode": "secagg"}}
+    job = {
+        "job_id": "discharge-letters-of-all-hospitals-1f0c22aa",
+        "job": settings,
+        "state": "done",
+        "error": "",
+        "waiting": "",
+        "num_rounds": 1030,
+        "rounds": rounds,
+        "created_at": "2026-11-24T03:08:00",
+        "versions": ["discharge-letters-of-all-hospitals-1f0c22aa"],
+        "privacy": "",
+    }
+    await visitor.sign_in(federation.url, federation.api_key)
+    await visitor.go_to("Training")
+    await visitor.page.route("**/v1/jobs/long", lambda route: route.fulfill(json=job))
+    await visitor.page.goto(f"{federation.url}/#/training/long")
+    await expect(visitor.page.get_by_role("row")).to_have_count(11)
+    await expect(visitor.page.get_by_role("cell", name="university-hospital-mid").first).to_contain_text("and 2 more")
+    await visitor.inspect("job-long")
+    await visitor.page.get_by_role("button", name="Show all 30").press("Enter")
+    await expect(visitor.page.get_by_role("row")).to_have_count(31)
+
+
 async def _promote_and_go_back(visitor: Visitor) -> None:
     page = visitor.page
     await visitor.go_to("Training")
@@ -112,3 +153,10 @@ async def test_the_audit_log_shows_acts_and_that_its_chain_holds(
     await expect(visitor.page.get_by_text("The chain holds")).to_be_visible()
     await expect(visitor.page.get_by_role("row").filter(has_text="Node enrolled")).to_contain_text("clinic-a")
     await visitor.inspect("audit")
+    _, log = await federation.get("/v1/admin/audit?limit=50")
+    for width in (390, 1440):
+        await visitor.page.set_viewport_size({"width": width, "height": 900})
+        for entry in log["entries"]:
+            await expect(visitor.page.get_by_role("cell", name=entry["hash"])).to_be_visible()
+    await visitor.page.get_by_role("button", name="Copy").click()
+    assert await visitor.page.evaluate("navigator.clipboard.readText()") == log["entries"][0]["hash"]

@@ -10,6 +10,15 @@ from playwright.async_api import ConsoleMessage, Page, expect
 SHOTS = Path(__file__).parents[3] / "results" / "console"
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 SIZES = {390: 844, 1440: 900}
+CUT = """() => [
+  ...[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1)
+    .map((box) => `${box.getAttribute('aria-label')}: ${box.scrollWidth} in ${box.clientWidth}`),
+  ...[...document.querySelectorAll('svg.chart text')].filter((text) => {
+    const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+    return inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1;
+  }).map((text) => `label ${text.textContent}`),
+]"""
+"""Tables that one would have to scroll sideways, and labels of charts beyond their edge."""
 
 
 class Visitor:
@@ -51,7 +60,7 @@ class Visitor:
         await self.page.get_by_role("button", name="Ask", exact=True).click()
 
     async def inspect(self, name: str) -> None:
-        """Light and dark, narrow and wide: pictures for people, no barrier for anybody, nothing wider than the page."""
+        """Light and dark, narrow and wide: pictures for people, no barrier for anybody, nothing that is cut."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         for theme in ("light", "dark"):
             await self.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
@@ -59,6 +68,7 @@ class Visitor:
                 await self.page.set_viewport_size({"width": width, "height": height})
                 await self.page.screenshot(path=SHOTS / f"{name}-{theme}-{width}.png", full_page=True)
                 assert await self._overflow() <= 0, f"{name} is wider than {width} px"
+                assert await self.page.evaluate(CUT) == [], f"{name}, {width} px: parts of it are out of sight"
                 if (theme == "dark") == (width == 390):  # colours do not depend on the width: each once is enough
                     assert await self.barriers() == [], f"{name}, {theme}, {width} px"
         await self.page.emulate_media(color_scheme="light")

@@ -15,6 +15,7 @@ from frag.updates import Weights
 from prompt_tuning.strategies import ServerState
 from server.coordinator.training import runner as runner_module
 from server.coordinator.training.start import JobStart, StartInfo
+from server.node.parts import Desks
 from server.node.process import NodeProcess
 from server.wire.messages import Progress, Promote, Train, Trained
 from tests.server.in_process import InProcessFederation, ScriptedAnswers, in_process, says
@@ -93,7 +94,9 @@ async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 async def join(federation: InProcessFederation, node_id: str, trainer: ScriptedTrainer) -> None:
     folder = await federation.enroll(node_id)
-    process = NodeProcess(folder.peer(folder.settings()), ScriptedAnswers(says("yes")), trains=trainer, prompts=trainer)
+    process = NodeProcess(
+        folder.peer(folder.settings()), Desks(answers=ScriptedAnswers(says("yes")), trains=trainer, prompts=trainer)
+    )
     federation.tasks[node_id] = asyncio.create_task(process.run())
     await federation.until(lambda: federation.state.registry.link(node_id) is not None)
 

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from server.node import process as process_module
+from server.node.parts import Desks
 from server.node.process import NodeProcess
 from server.wire.messages import Progress, Train, Trained
 from tests.server.coordinator.scripted_training import (
@@ -221,7 +222,9 @@ async def test_promotion_reaches_nodes_now_and_when_they_come_back(federation: I
     from server.node.state import NodeFolder
 
     place = NodeFolder(folder_b)
-    process = NodeProcess(place.peer(place.settings()), ScriptedAnswers(says("yes")), trains=away, prompts=away)
+    process = NodeProcess(
+        place.peer(place.settings()), Desks(answers=ScriptedAnswers(says("yes")), trains=away, prompts=away)
+    )
     federation.tasks["b"] = asyncio.create_task(process.run())
     await federation.until(lambda: away.promoted == [version])
     _, listed = await federation.get("/v1/prompts")

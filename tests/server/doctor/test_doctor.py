@@ -197,6 +197,28 @@ def test_a_broken_node_is_found(tmp_path: Path, name: str, harm: Callable[[NodeF
     assert mend in finding.mend
 
 
+def test_documents_that_are_not_ingested_are_found_and_the_command_mends_it(tmp_path: Path) -> None:
+    place = node_in(tmp_path)
+    texts = place.folder / "documents"
+    assert found(place)["folder documents"].what == "all 1 agree with the index"
+    (texts / "a.txt").write_text("Opening hours are ten to four.")
+    for number in range(4):
+        (texts / f"new{number}.txt").write_text(f"The pharmacy is in building {number}.")
+    finding = found(place)["folder documents"]
+    assert (finding.ok, finding.what) == (
+        False,
+        "Documents: 4 not indexed (new0.txt, new1.txt, new2.txt and 1 more); 1 changed since (a.txt).",
+    )
+    assert finding.mend == f"Run `frag node ingest --folder {place.folder} --collection documents`."
+    with DocumentStore.open(place.index / "documents", HashingEmbedder()) as store:
+        store.ingest([texts], remove_missing=True)
+    (texts / "slides.pptx").touch()
+    seen = found(place)["folder documents"]
+    assert (seen.ok, seen.what) == (True, "all 5 agree with the index; 1 skipped (slides.pptx: unsupported)")
+    (texts / "a.txt").unlink()
+    assert "1 indexed, and gone from the folder (a.txt)" in found(place)["folder documents"].what
+
+
 def test_a_metrics_port_that_another_program_holds_is_found(tmp_path: Path) -> None:
     port = free_port()
     place = node_in(tmp_path, telemetry={"metrics_port": port})

@@ -31,12 +31,12 @@ def document(name: str) -> Document:
 
 async def main(folder: Path, model: str) -> None:
     indices = LiveIndices(open_indices(folder, ["notes"], model, load))
-    say("ready", str(num_done(folder)))
+    say("ready", str(num_done(folder, model)))
     running = asyncio.create_task(Reembedding(folder, model, indices, load, share=1.0).run())
     start = indices.stores["notes"].count()
     for number in itertools.count(start):
         await asyncio.to_thread(change, folder, indices, f"n{number}")
-        say("done", str(num_done(folder)))
+        say("done", str(num_done(folder, model)))
         await asyncio.sleep(0.02)  # what runs in the background has the least priority
         if indices.now.embedder.fingerprint == load(model).fingerprint and number > start + 5:
             break
@@ -46,10 +46,10 @@ async def main(folder: Path, model: str) -> None:
     indices.close()
 
 
-def num_done(folder: Path) -> int:
+def num_done(folder: Path, model: str) -> int:
     """Documents in the index to come, or in the new one."""
     live = read_live(folder)
-    if live and live.model == "new":
+    if live and live.model == model:
         return count_documents(folder_of(folder, "notes", live))
     return sum(count_documents(coming) for coming in coming_folders(folder, "notes"))
 

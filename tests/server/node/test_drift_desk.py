@@ -19,18 +19,20 @@ class Silo:
 
     def __init__(self, *, tell: bool = True) -> None:
         self.documents: dict[str, FloatArray] = {}
+        self.dimension = 8
         self.desk = DriftDesk(
             DriftSettings(tell=tell, window=WINDOW),
             self.embed,
             lambda: str(len(self.documents)),
             lambda: self.documents,
+            lambda: str(self.dimension),
         )
         self.number = 0
         self.embedded = 0
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         self.embedded += len(texts)
-        return np.stack([vector(int(text)) for text in texts])
+        return np.stack([vector(int(text), self.dimension) for text in texts])
 
     def ask(self, topic: int, number: int, mode: AnswerMode = AnswerMode.SCRUB, withheld: str = "") -> None:
         for _ in range(number):
@@ -40,9 +42,9 @@ class Silo:
             self.desk.note(ask(str(topic * 100_000 + self.number), mode), answer)
 
 
-def vector(number: int) -> FloatArray:
+def vector(number: int, dimension: int = 8) -> FloatArray:
     random = np.random.default_rng(number)
-    row = random.normal(0, 0.2, 8)
+    row = random.normal(0, 0.2, dimension)
     row[number // 100_000] += 1
     return (row / np.linalg.norm(row)).astype(np.float32)
 
@@ -102,6 +104,20 @@ def test_documents_about_something_else_are_told() -> None:
     silo.documents = silo.documents | {f"more-{n}": vector(1000 + n) for n in range(WINDOW)}
     assert not is_seen(silo)
     silo.documents = silo.documents | {f"other-{n}": vector(100_000 + n) for n in range(WINDOW)}
+    assert is_seen(silo)
+
+
+def test_another_embedder_is_no_drift_and_its_vectors_meet_no_others() -> None:
+    silo = Silo()
+    silo.documents = {str(n): vector(n) for n in range(60)}
+    silo.ask(0, 4 * WINDOW)
+    assert not is_seen(silo)
+    silo.dimension = 5
+    silo.documents = {f"{n}-anew": vector(n, 5) for n in range(90)}
+    for _ in range(4):
+        silo.ask(0, WINDOW)
+        assert not is_seen(silo)
+    silo.ask(1, WINDOW)
     assert is_seen(silo)
 
 

@@ -167,6 +167,20 @@ async def test_the_command_has_a_running_node_change_over(view: View) -> None:
     assert view.answering.describe()[1] == NEW
 
 
+async def test_a_model_that_there_is_not_is_refused_and_nothing_is_left_of_the_order(view: View) -> None:
+    def check(model: str) -> None:
+        if model != "new":
+            raise ModelError(f"There is no model {model}.", "Name another.")
+
+    await view.put("keys.txt", KEYS)
+    embedders = Reembedding(view.folder.index, "old", view.answering.indices, load, share=1.0, check=check)
+    async with embedders.running():
+        view.state.order_embedder = embedders.order
+        status, problem = await view.call("POST", "/reembed", json={"model": "typo"})
+        assert (status, problem["code"]) == (ModelError.http_status, "bad_model")
+        assert read_order(view.folder.index) is None
+
+
 @contextmanager
 def stopped_node(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two collections, made by the embedder old."""

@@ -19,6 +19,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "node.toml").write_text(
         'node_id = "alpha"\ncoordinator_url = "http://127.0.0.1:1"\n'
         '[policy]\nanswer_modes = ["dp"]\n[policy.dp]\nepsilon = 4.0\nquestions = 4\n'
+        '[[collections]]\nname = "notes"\nfolder = "notes"\n'
     )
     return tmp_path
 
@@ -26,8 +27,17 @@ def folder(tmp_path: Path) -> Path:
 def test_nothing_spent(folder: Path) -> None:
     shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder)])
     assert shown.exit_code == 0
+    assert "ε = 4 (δ = 1e-05) for all answers about a unit of notes" in " ".join(shown.output.split())
     assert "Nothing has been spent." in shown.output
     assert not (folder / "ledger.db").exists(), "looking makes no ledger"
+
+
+def test_a_node_without_dp_names_no_budget(folder: Path) -> None:
+    settings = folder / "node.toml"
+    settings.write_text(settings.read_text().replace('["dp"]', '["scrub"]'))
+    shown = CliRunner().invoke(app, ["node", "privacy", "--folder", str(folder)]).output
+    assert "nothing is claimed" in shown
+    assert "ε" not in shown
 
 
 def test_spends_by_collection_as_figures_table_and_plot(folder: Path) -> None:
@@ -71,7 +81,6 @@ def test_the_table_fits_a_narrow_terminal(folder: Path) -> None:
 
 def test_settings_that_give_units_more_are_refused_until_the_operator_accepts(folder: Path) -> None:
     settings = folder / "node.toml"
-    settings.write_text(settings.read_text() + '[[collections]]\nname = "notes"\nfolder = "notes"\n')
     place = NodeFolder(folder)
     before = place.settings()
     hold_to_terms(place.ledger, before.policy, before.collections)

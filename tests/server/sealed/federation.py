@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frag.roster import Roster, save_roster
 from frag.types import AnswerMode, RetrievalMode
+from server.node.parts import Desks
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder
 from server.sealed.asker import SealedPlan, ask_sealed
@@ -64,7 +65,7 @@ class SealedFederation:
         peer = folder.peer(settings)
         desk = open_desk(folder, settings, peer, self.answers[node_id])
         self.desks[node_id] = desk
-        process = NodeProcess(peer, self.answers[node_id], seals=desk)
+        process = NodeProcess(peer, Desks(answers=self.answers[node_id], seals=desk))
         self.inner.tasks[node_id] = asyncio.create_task(process.run())
         await self.inner.until(lambda: self.inner.state.registry.link(node_id) is not None)
 

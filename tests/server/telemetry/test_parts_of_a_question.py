@@ -20,6 +20,7 @@ from server.local_federation import free_port
 from server.node.answering import NodeAnswering
 from server.node.inference import InferenceWorker
 from server.node.masking import Masking
+from server.node.parts import Desks
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
 from server.telemetry.coordinator import CoordinatorWatch
@@ -102,7 +103,7 @@ def node_watch(collector: Collector, node_id: str) -> Iterator[NodeWatch]:
 
 async def connect(federation: InProcessFederation, node_id: str, answers: Any, watch: NodeWatch) -> None:
     peer = await federation.enroll(node_id)
-    process = NodeProcess(peer.peer(peer.settings()), answers, watch=watch)
+    process = NodeProcess(peer.peer(peer.settings()), Desks(answers=answers), watch=watch)
     federation.tasks[node_id] = asyncio.create_task(process.run())
     await federation.until(lambda: federation.state.registry.link(node_id) is not None)
 

@@ -2,21 +2,26 @@
 
 import { get, post, session, stream } from "../api.js";
 import { lineChart } from "../chart.js";
-import { el, failure, heading } from "../dom.js";
+import { dataTable, el, failure, heading } from "../dom.js";
 import { METRICS, bytes, number, when } from "../words.js";
 import { ENDED, statePill } from "./training.js";
 
-const MAX_LINES = 200;
+const MAX_LINES = 200, MAX_NAMED = 6, NEWEST = 10;
 
 export async function jobView({ signal, refuse, argument }) {
   const path = `/v1/jobs/${encodeURIComponent(argument)}`;
   const [top, curves, steps, table] = [el("div", {}), el("div", { class: "curves" }), el("ul", { class: "steps" }), el("div", {})];
   const log = el("ol", { class: "log", "aria-label": "Events", tabindex: "0" });
+  let all = false;
+  async function showAll() {
+    all = true;
+    await draw();
+  }
   async function draw() {
     const job = await get(path, { signal });
     top.replaceChildren(header(job, act));
     curves.replaceChildren(...charts(job));
-    table.replaceChildren(roundsTable(job));
+    table.replaceChildren(roundsTable(job, all ? null : () => showAll().catch(refuse)));
     return job;
   }
   async function act(verb) {
@@ -67,14 +72,17 @@ function charts(job) {
   return shown.map(([title, series, bounds]) => el("div", { class: "card" }, lineChart({ title, series, last: job.num_rounds, bounds })));
 }
 
-function roundsTable(job) {
+function roundsTable(job, showAll) {
   if (!job.rounds.length) return "";
   const names = Object.keys(METRICS).filter((name) => points(job, name).length);
-  return el("section", { class: "card" }, el("h2", {}, "Rounds"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Figures by round" }, el("table", {},
-    el("thead", {}, el("tr", {}, ["Round", ...names.map((name) => METRICS[name]), "Nodes", "Out", "In", "Seconds"].map((name) => el("th", { scope: "col", class: name === "Nodes" ? "text" : null }, name)))),
-    el("tbody", {}, job.rounds.map((row) => el("tr", {}, el("th", { scope: "row" }, row.round), names.map((name) => el("td", {}, number(row.metrics[name]))),
-      el("td", { class: "text" }, row.nodes.join(", ")), el("td", {}, bytes(row.bytes_out)), el("td", {}, bytes(row.bytes_in)), el("td", {}, number(row.seconds))))))));
+  const heads = ["Round", ...names.map((name) => METRICS[name]), "Nodes", "Out", "In", "Seconds"].map((title) => [title, title === "Nodes" ? "text name" : null]);
+  const short = showAll && job.rounds.length > NEWEST;
+  const rows = (short ? job.rounds.slice(-NEWEST) : job.rounds).map((row) => [row.round, ...names.map((name) => number(row.metrics[name])), some(row.nodes), bytes(row.bytes_out), bytes(row.bytes_in), number(row.seconds)]);
+  return el("section", { class: "card" }, el("div", { class: "card-head" }, el("h2", {}, short ? `The last ${NEWEST} rounds` : "Rounds"),
+    short ? el("button", { type: "button", onclick: showAll }, `Show all ${job.rounds.length}`) : null), dataTable("Figures by round", heads, rows).shown);
 }
+
+const some = (names) => (names.length > MAX_NAMED ? `${names.slice(0, MAX_NAMED).join(", ")} and ${names.length - MAX_NAMED} more` : names.join(", "));
 
 function showStep(steps, data) {
   const key = String(data.node);

@@ -12,7 +12,7 @@ export function opinion(done) {
   const send = el("button", { type: "submit" }, "Send");
   const form = el("form", { class: "correct", hidden: true },
     field("What would have been right?", correction, "May be left empty. It goes to the nodes alone; their operators decide what becomes of it."), send);
-  const choose = (text, act) => el("button", { type: "button", class: "quiet", onclick: act }, text);
+  const choose = (text, act) => el("button", { type: "button", onclick: act }, text);
   const row = el("div", { class: "opinion-row" }, el("h3", {}, "Was this right?"),
     choose("Yes", () => give("up", "")), choose("No", () => { form.hidden = false; correction.focus(); }));
   form.addEventListener("submit", (event) => {

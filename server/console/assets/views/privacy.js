@@ -1,7 +1,7 @@
 // Privacy spent: what nodes state in their answers, and what versions carry.
 
 import { get, session } from "../api.js";
-import { el, heading, state } from "../dom.js";
+import { dataTable, el, heading, state } from "../dom.js";
 import { seenHere } from "../spent.js";
 import { MODES, number, when } from "../words.js";
 
@@ -11,10 +11,7 @@ export async function privacyView({ signal }) {
     answersCard(activity), versionsCard(prompts), modesCard());
 }
 
-function table(heads, rows, label) {
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, rows.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first), rest.map((cell) => el("td", {}, cell)))))));
-}
+const table = (heads, rows, label) => dataTable(label, heads.map((title, at) => [title, at ? null : "name"]), rows).shown;
 
 const bound = (row) => (row.epsilon === null ? ["nothing claimed", "–"] : [number(row.epsilon), number(row.delta)]);
 

@@ -32,10 +32,20 @@ function make(tag, text = "", className = "") {
   return element;
 }
 
-function row(...cells) {
-  const line = document.createElement("tr");
-  for (const [text, className] of cells) line.append(make("td", text, className ?? ""));
-  return line;
+/** Puts rows into a table's body. Where there is no room for columns, each value stands behind the head of its own. */
+function fill(body, rows) {
+  const heads = [...body.closest("table").tHead.rows[0].cells].map((head) => head.textContent);
+  body.replaceChildren(...rows.map((cells) => {
+    const line = document.createElement("tr");
+    line.setAttribute("role", "row");
+    cells.forEach(([text, className], at) => {
+      const cell = make("td", text, className ?? "");
+      cell.setAttribute("role", "cell");
+      cell.dataset.head = heads[at];
+      line.append(cell);
+    });
+    return line;
+  }));
 }
 
 function listed(counts) {
@@ -78,14 +88,14 @@ function showToday(today) {
       ? `at most ε = ${today.epsilon.toFixed(3)} (δ = ${today.delta}) for a unit that took part in all of it`
       : "nothing was spent"],
   ]);
-  $("newest").replaceChildren(...today.newest.map(({ at, entry }) => row(
+  fill($("newest"), today.newest.map(({ at, entry }) => [
     [shortTime(at)],
     [entry.kind + (entry.reason ? `: ${entry.reason}` : "") + (entry.channel === "sealed" ? " (sealed)" : "")],
     [entry.mode ?? ""],
     [size(entry), "number"],
-    [(entry.content_hash ?? "").slice(0, 12), "hash"],
+    [entry.content_hash ?? "–", "hash"],
     [entry.epsilon ? String(entry.epsilon) : entry.kind === "answer" ? "no bound" : "–"],
-  )));
+  ]));
 }
 
 function followed(watch) {
@@ -96,17 +106,18 @@ function followed(watch) {
 }
 
 function showIndex(collections) {
-  $("collections").replaceChildren(...Object.entries(collections).map(([name, found]) => row(
+  fill($("collections"), Object.entries(collections).map(([name, found]) => [
     [name], [String(found.documents), "number"], [String(found.passages), "number"], [found.folder],
     [followed(found.watch), found.watch?.error ? "bad" : ""],
-  )));
+  ]));
   const skipped = Object.values(collections).flatMap((found) => Object.entries(found.watch?.skipped ?? {}));
   $("skipped").replaceChildren(...skipped.map(([path, code]) => make("li", `${path}: ${code}`)));
 }
 
 function showPrivacy(spending) {
-  $("privacy-note").textContent =
-    `Budget of a unit for its whole life: ε = ${spending.budget_epsilon} (δ = ${spending.budget_delta}).`;
+  $("privacy-note").textContent = spending.under_dp.length
+    ? `Budget of a unit of ${spending.under_dp.join(", ")} for its whole life: ε = ${spending.budget_epsilon} (δ = ${spending.budget_delta}).`
+    : "No collection answers in mode dp: nothing is claimed of what answers tell of a unit.";
   const lines = spending.collections.map((found) =>
     `${found.collection}: at most ε = ${found.epsilon.toFixed(3)} of any unit (${found.num_units} charged, ` +
     `${found.num_exhausted} exhausted)`);

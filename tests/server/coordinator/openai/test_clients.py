@@ -35,14 +35,59 @@ async def federation_of_two(tmp_path: Path, **settings: Any) -> AsyncIterator[In
         yield federation
 
 
-async def test_modes_that_the_federation_allows_are_models(tmp_path: Path) -> None:
+async def test_modes_that_the_federation_allows_and_somebody_answers_in_are_models(tmp_path: Path) -> None:
     async with in_process(tmp_path, {"answer_modes": ["scrub", "dp"]}) as federation, client_of(federation) as client:
+        assert [model.id async for model in client.models.list()] == []
+        with pytest.raises(openai.NotFoundError, match="No connected node answers as 'frag:scrub' now"):
+            await client.models.retrieve("frag:scrub")
+        await federation.join("a", CITED)
         names = [model.id async for model in client.models.list()]
-        assert names == ["frag", "frag:scrub", "frag:dp", "frag:dp-keywords", "frag:synthesize"]
+        assert names == ["frag", "frag:scrub", "frag:dp", "frag:synthesize"]
         assert (await client.models.retrieve("frag:scrub")).owned_by == "frag"
-        with pytest.raises(openai.NotFoundError) as error:
+        with pytest.raises(openai.NotFoundError, match="'frag:none' does not exist here") as error:
             await client.models.retrieve("frag:none")
     assert error.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(("stores", "said"), [(True, "Nothing was stored"), (False, ""), (None, "")])
+async def test_an_answer_says_that_nothing_is_stored(tmp_path: Path, stores: bool | None, said: str) -> None:
+    async with federation_of_two(tmp_path) as federation, client_of(federation) as client:
+        chat = await client.chat.completions.create(model="frag", messages=QUESTION, store=stores)
+        whole = await client.responses.create(model="frag", input="How long?", store=stores)
+        with pytest.raises(openai.NotFoundError, match="stores nothing"):
+            await client.responses.retrieve(whole.id)
+    notes = [answer.model_extra["frag"]["note"] for answer in (chat, whole)]
+    assert [note.partition(":")[0] for note in notes] == [said, said]
+    assert whole.store is False
+
+
+async def test_what_a_federation_does_not_serve_is_refused_in_the_clients_form(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as federation, client_of(federation) as client:
+        calls = {
+            "POST /v1/embeddings": client.embeddings.create(model="frag", input="How long?"),
+            "POST /v1/completions": client.completions.create(model="frag", prompt="How long?"),
+            "POST /v1/images/generations": client.images.generate(prompt="A clinic"),
+            "GET /v1/files/f1": client.files.retrieve("f1"),
+        }
+        for url, call in calls.items():
+            with pytest.raises(openai.NotFoundError, match="use POST /v1/chat/completions") as error:
+                await call
+            assert (error.value.type, error.value.code, error.value.param) == (
+                "invalid_request_error",
+                "unknown_url",
+                None,
+            )
+            assert f"Unknown request URL: {url}." in error.value.message
+            assert error.value.response.headers["x-should-retry"] == "false"
+        for base in (federation.url, f"{federation.url}/v1/v1"):
+            lost = client.with_options(base_url=base)
+            with pytest.raises(openai.NotFoundError, match=r"base URL end in /v1"):
+                await lost.chat.completions.create(model="frag", messages=QUESTION)
+            with pytest.raises(openai.NotFoundError, match=r"base URL end in /v1"):
+                await lost.models.list()
+        status, problem = await federation.post("/v1/nonsense", {})
+    assert (status, problem["code"]) == (404, "not_found"), "others are frag's own, in frag's form"
+    assert problem["detail"] == "There is no /v1/nonsense here."
 
 
 async def test_a_completion_has_citations_usage_and_who_withheld(tmp_path: Path) -> None:
@@ -187,15 +232,16 @@ async def test_errors_have_the_form_that_the_client_knows(tmp_path: Path, stream
 
 async def test_rate_limits_and_strange_requests_have_it_too(tmp_path: Path) -> None:
     async with in_process(tmp_path, {"queries_per_minute": 1}) as federation, client_of(federation) as client:
-        assert (await client.models.list()).data
+        await client.models.list()
         with pytest.raises(openai.RateLimitError) as error:
             await client.models.list()
         assert error.value.code == "rate_limit_exceeded"
         assert float(error.value.response.headers["retry-after"]) > 0
         async with federation.session.get(f"{federation.url}/v1/chat/completions") as answer:
             body = await answer.json()
-    assert answer.status == 405
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"] == "/v1/chat/completions does not take GET. Use POST."
 
 
 async def test_what_fails_under_way_ends_the_stream_with_an_error(tmp_path: Path) -> None:

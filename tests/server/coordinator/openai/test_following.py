@@ -41,7 +41,7 @@ async def test_the_first_sentence_comes_before_the_second_is_written(tmp_path: P
         await federation.join("north", says(FIRST, 0.8))
         await federation.join("south", says(DOSE, 0.7))
         method = Synthesize(writer.write, write_aloud=writer.aloud)
-        federation.state.query.aggregators["synthesize"] = method  # type: ignore[index]
+        federation.synthesize_by(method)
         stream = await client.chat.completions.create(
             model="frag:synthesize", messages=[{"role": "user", "content": QUESTION}], stream=True
         )

@@ -28,7 +28,7 @@ from server.node.journal import Journal
 from server.node.local.app import operators_view
 from server.node.local.routes import LocalState
 from server.node.masking import Masking
-from server.node.parts import Trains
+from server.node.parts import Desks, Trains
 from server.node.policy import NodePolicy
 from server.node.process import NodeProcess
 from server.node.state import NodeFolder
@@ -189,7 +189,8 @@ async def silo(
                 trainer.dataset_names, trainer.dataset_sizes = trains.dataset_names, trains.dataset_sizes  # type: ignore[method-assign]
                 trains = trainer
             process = NodeProcess(
-                peer, answering, trains=trains, prompts=trainer, seals=seals, feedback=desk, gate=gate
+                peer,
+                Desks(answers=answering, trains=trains, prompts=trainer, seals=seals, feedback=desk, gate=gate),
             )
             federation.tasks[settings.node_id] = asyncio.create_task(process.run())
             registry = federation.state.registry

@@ -12,6 +12,7 @@ from frag.errors import (
     ConflictError,
     FeedbackExpiredError,
     NotFoundError,
+    NotReadyError,
     RateLimitedError,
     SealingError,
     SettingsError,
@@ -19,6 +20,7 @@ from frag.errors import (
 from frag.feedback import Remark
 from frag.feedback_settings import FeedbackSettings
 from frag.policy_settings import CollectionSettings
+from server.node.feedback import quarantine
 from server.node.feedback.quarantine import Quarantine
 from server.node.feedback.questions import Asked, Passage, Questions
 from server.node.feedback.tables import connect
@@ -64,6 +66,28 @@ async def test_a_flood_from_one_key_changes_nothing_that_is_trained_on(tmp_path:
         (example,) = node.datasets.load("feedback")
         assert (example.answers, example.unit) == (("Every Monday.",), "document:notes/boiler.txt")
         assert {h.state for h in await node.feedback.listed(100) if h.key == FLOODER.hex()} == {"pending"}
+
+
+async def test_one_question_is_amended_within_the_same_limit(tmp_path: Path) -> None:
+    async with silo(node_folder(tmp_path), DOCUMENTS, feedback={"per_key_per_day": 3}) as node:
+        await ask_and_tell(node, 1, "Mondays.", FLOODER)
+        for said in ("Tuesdays.", "Wednesdays."):
+            await node.told(query_id(1), said, key=FLOODER)
+        with pytest.raises(RateLimitedError):
+            await node.told(query_id(1), "Thursdays.", key=FLOODER)
+        assert [held.correction for held in await node.feedback.listed(10)] == ["Wednesdays."]
+
+
+async def test_ratings_are_taken_where_too_many_corrections_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_PENDING", 1)
+    async with silo(node_folder(tmp_path), DOCUMENTS) as node:
+        await ask_and_tell(node, 1, "Mondays.", KEYS[0])
+        with pytest.raises(NotReadyError):
+            await ask_and_tell(node, 2, "Tuesdays.", KEYS[1])
+        await ask_and_tell(node, 3, "", KEYS[1])
+        assert {held.state for held in await node.feedback.listed(10)} == {"pending", "noted"}
 
 
 async def test_a_flooder_that_has_enough_does_not_hold_up_those_who_agree(tmp_path: Path) -> None:
@@ -234,6 +258,7 @@ def test_what_was_taken_survives_a_kill(tmp_path: Path) -> None:
 import os, pathlib, signal, sys
 from tests.server.node.feedback.test_deciding import ASKED, KEYS, remark
 from frag.feedback_settings import FeedbackSettings
+from server.node.feedback import quarantine
 from server.node.feedback.quarantine import Quarantine
 from server.node.feedback.questions import Questions
 path = pathlib.Path({str(tmp_path / "feedback.db")!r})

@@ -258,17 +258,23 @@ async def test_deleting_a_document_reaches_its_training_sets(view: View) -> None
     assert datasets.info("qa").num_examples == 1
 
 
-async def test_an_ingest_takes_removed_documents_out_of_training_too(view: View) -> None:
-    from server.commands.node import _forget_missing
-
+@pytest.mark.parametrize("leave", ["delete the file", "change the file", "put another text"])
+async def test_what_a_document_no_longer_says_leaves_training(view: View, leave: str) -> None:
     columns = Columns(question="question", answer="answer", passage="passage")
     datasets = Datasets(view.folder.datasets)
     datasets.add("qa", write_examples(view.folder.folder / "qa.jsonl", SECRET, OTHER), columns)
-    await view.put("ann.txt", SECRET)
-    await view.put("other.txt", OTHER)
-    (view.documents / "ann.txt").unlink()
-    _forget_missing(view.folder, view.settings, view.settings.collections[0], view.answering.stores["notes"])
-    assert datasets.info("qa").num_examples == 1
+    await view.put("ann.txt", f"{OTHER}\n\n{SECRET}")
+    if leave == "put another text":
+        _, said = await view.put("ann.txt", OTHER)
+        assert said["training"]["datasets"] == {"qa": 1}
+    else:
+        file = view.documents / "ann.txt"
+        file.unlink() if leave == "delete the file" else file.write_text(OTHER)
+        await view.put("other.txt", OTHER)
+        shelf = view.state.shelves["notes"]
+        _, forgotten = await asyncio.to_thread(shelf.ingest_all, lambda _done, _total: None, rebuild=False)
+        assert forgotten.datasets == {"qa": 1}
+    assert [example.passages for example in datasets.load("qa")] == [(OTHER,)]
 
 
 async def test_a_deletion_reaches_a_job_that_trains_now(view: View) -> None:

@@ -1,6 +1,7 @@
 """The operator's page in a real Chromium."""
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -94,6 +95,10 @@ async def test_it_is_accessible_and_fits(view: View, browser: Browser, scheme: s
     serious = [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
     assert serious == []
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+    assert await page.evaluate(boxes) == 0, "a table is cut"
+    hashes = page.locator("#newest .hash").filter(has_text=re.compile(r"^[0-9a-f]{32}$"))
+    assert await hashes.count() == 1
     assert complaints == []
     if PICTURES:
         await page.screenshot(path=Path(PICTURES) / f"node-{scheme}-{width}.png", full_page=True)

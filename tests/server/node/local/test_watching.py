@@ -1,6 +1,7 @@
 """The folder of a collection is followed by itself."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -74,6 +75,32 @@ async def test_errors_are_shown_and_the_rest_goes_on(watched: View) -> None:
     _, status = await watched.call("GET", "/status")
     assert status["collections"]["notes"]["watch"]["skipped"] == {"bad.docx": "corrupt"}
     assert len(watched.found(QUESTION)) == 2
+
+
+async def test_a_name_that_is_not_utf8_stops_nothing(watched: View) -> None:
+    odd = watched.documents / os.fsdecode(b"caf\xe9.txt")
+    odd.write_text(f"{KEYS} Oddly.")
+    (watched.documents / "new.txt").write_text(f"{KEYS} Really.")
+    await until(lambda: set(watched.found(QUESTION)) == {"first.txt", "new.txt", "caf\\xe9.txt"})
+    status, _ = await watched.delete("caf\\xe9.txt")
+    assert status == 200
+    assert not odd.exists()
+    assert set(watched.found(QUESTION)) == {"first.txt", "new.txt"}
+    (watched.documents / "last.txt").write_text(f"{KEYS} Lastly.")
+    await until(lambda: "last.txt" in watched.found(QUESTION), 15)
+
+
+async def test_a_folder_that_was_put_in_order_meanwhile_is_followed(tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "first.txt").write_text(KEYS)
+    collections = [{"name": "notes", "folder": "documents", "watch": True}]
+    async with node_view(tmp_path, collections) as view:
+        await until(lambda: view.found(QUESTION) == ["first.txt"])
+    (documents / "sorted").mkdir()
+    (documents / "first.txt").rename(documents / "sorted" / "first.txt")
+    async with node_view(tmp_path, collections) as view:
+        await until(lambda: view.found(QUESTION) == ["sorted/first.txt"])
 
 
 async def test_a_folder_that_vanishes_takes_nothing_with_it_and_comes_back(watched: View) -> None:
