@@ -11,7 +11,7 @@ _PAGES = {
     "ARCHITECTURE.md": "architecture.md",
     "THREAT_MODEL.md": "threat-model.md",
     "CHANGELOG.md": "changelog.md",
-    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/README.md": "measuring.md",
 }
 
 

@@ -1,0 +1,1 @@
+"""What frag costs and reaches: measurements, and the page made of them."""
