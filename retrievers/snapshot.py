@@ -23,6 +23,8 @@ from retrievers.segments.whole import Vectors
 from retrievers.vector_index import VectorIndex
 
 _LAST_ID = 2**63 - 1
+_LOG_PAGES = 1000
+"""SQLite's own measure of when the log is written back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,19 @@ class LiveIndex:
                 connection.execute("ROLLBACK")
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Commits the write transaction of `connection` and shows its result to searches in the same moment.
+        """Commits the write transaction of `connection` and shows its result to searches.
 
-        The new snapshot is made before, so that no search waits for it.
+        No search waits for it: the new snapshot is made before, the disk is not waited for under the lock, and the log
+        is written back by whoever commits next, or by `scrub_log`. A search that comes between the commit and the swap
+        catches up by itself.
         """
         snapshot = self._caught_up(connection)
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("COMMIT")
         with self._lock:
-            connection.execute("COMMIT")
-            self._snapshot = snapshot
+            if (snapshot.revision, snapshot.layout) > (self._snapshot.revision, self._snapshot.layout):
+                self._snapshot = snapshot
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
 
     def _caught_up(self, connection: sqlite3.Connection) -> Snapshot:
         old = self._snapshot

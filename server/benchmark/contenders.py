@@ -49,7 +49,7 @@ class Frag:
         self._num = 0
 
     def add(self, vectors: FloatArray) -> None:
-        from retrievers.database import transaction
+        from retrievers.database import scrub_log, transaction
         from retrievers.segments.growth import BLOCK
 
         numbers = range(self._num + 1, self._num + len(vectors) + 1)
@@ -64,6 +64,7 @@ class Frag:
             )
             self._connection.execute("UPDATE collection SET revision = revision + 1, num_chunks = ?", (self._num,))
             self._live.commit(self._connection)
+        scrub_log(self._connection)
         self.keeper.nudge(self._live.num_fresh)
         while self._live.num_fresh > BLOCK and self.keeper.is_busy:
             threading.Event().wait(0.01)
